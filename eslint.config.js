@@ -1,0 +1,37 @@
+import js from "@eslint/js";
+import { defineConfig, globalIgnores } from "eslint/config";
+import tseslint from "typescript-eslint";
+
+/** The one direction in which modules may depend on each other: protocol ← verify ← faces. */
+const layer = (files, ...forbidden) => ({
+  files,
+  rules: {
+    "no-restricted-imports": [
+      "error",
+      { patterns: [{ regex: `(${forbidden.join("|")})`, message: "protocol ← verify ← faces" }] },
+    ],
+  },
+});
+
+const faces = String.raw`^\.\./[^/]+\.js$`;
+const frameworks = "^(express|koa|hono)";
+
+export default defineConfig(
+  globalIgnores(["dist/", "test/codex/node_modules/"]),
+  js.configs.recommended,
+  tseslint.configs.strictTypeChecked,
+  tseslint.configs.stylisticTypeChecked,
+  {
+    languageOptions: { parserOptions: { projectService: { allowDefaultProject: ["*.js", "scripts/*.js"] } } },
+    rules: {
+      "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
+    },
+  },
+  layer(["src/protocol/**"], faces, frameworks, String.raw`^\.\./verify/`),
+  layer(["src/verify/**"], faces, frameworks),
+  {
+    files: ["**/*.js"],
+    extends: [tseslint.configs.disableTypeChecked],
+    languageOptions: { globals: { URL: "readonly", process: "readonly", console: "readonly" } },
+  },
+);
