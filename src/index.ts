@@ -1,0 +1,115 @@
+/** Express, and the framework-free core. */
+
+import type { IncomingMessage, ServerResponse } from "node:http";
+import type { AgentIdentity } from "./protocol/agent-identity.js";
+import type { LoginRestrictions } from "./protocol/login-restrictions.js";
+import {
+  createAuthenticator,
+  type AgentIdentityAuthOptions,
+  type Authenticate,
+  type Verdict,
+} from "./verify/authenticator.js";
+import type { CredentialsSource } from "./verify/credentials.js";
+import { errorBody, isAgentIdentityError, Refusal, type ErrorFactory } from "./verify/errors.js";
+import type { Verifier } from "./verify/verifier.js";
+
+export type { AgentIdentity } from "./protocol/agent-identity.js";
+export type { LoginRestrictions } from "./protocol/login-restrictions.js";
+export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+export type { CredentialsSource } from "./verify/credentials.js";
+export type { AgentIdentityError, AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
+export type { JwksFetch } from "./verify/jwks-fetch.js";
+export { createJwksResolver } from "./verify/jwks-resolver.js";
+export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
+export type { JwksStore } from "./verify/jwks-store.js";
+export type { JwksResolver, JwksStatus } from "./verify/key-source.js";
+export { createVerifier } from "./verify/verifier.js";
+export type { Verifier, VerifierOptions } from "./verify/verifier.js";
+
+declare global {
+  // eslint-disable-next-line @typescript-eslint/no-namespace -- Express declares its Request so, for others to add to
+  namespace Express {
+    interface Request {
+      /** Who is calling; set by `agentIdentityAuth` and nobody else. */
+      agentIdentity?: AgentIdentity;
+    }
+  }
+}
+
+export type AgentIdentityHandler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+
+export interface AgentIdentityMiddleware extends AgentIdentityHandler {
+  /**
+   * Authenticates and applies login restrictions, against the same base URL. It never trusts an identity it finds.
+   * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
+   */
+  restrictTo(restrictions: LoginRestrictions): AgentIdentityHandler;
+  /**
+   * For WebSocket upgrades and whatever else has no middleware. Credentials are always required.
+   * @throws {AgentIdentityError}
+   */
+  authenticate(req: CredentialsSource): Promise<AgentIdentity>;
+  readonly verifier: Verifier;
+}
+
+/**
+ * Express middleware that verifies the bearer token of a request and sets `req.agentIdentity`. Works on an app, on a
+ * router and per route, in Express 4 and 5. A failure goes to `next` as an {@link AgentIdentityError}.
+ *
+ * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
+ * @throws TypeError that names the fix
+ */
+export function agentIdentityAuth(baseUrl: string, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
+  const { verifier, toError, authenticate, authenticateAsConfigured, restrictTo } = createAuthenticator(
+    baseUrl,
+    options,
+  );
+  return Object.assign(createHandler(authenticateAsConfigured, toError), {
+    restrictTo: (restrictions: LoginRestrictions) => createHandler(restrictTo(restrictions), toError),
+    async authenticate(req: CredentialsSource) {
+      const outcome = await authenticate(req);
+      if (outcome instanceof Refusal) throw toError(outcome);
+      return outcome;
+    },
+    verifier,
+  });
+}
+
+function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
+  return function agentIdentity(req, _res, next) {
+    const proceed = (verdict: Verdict) => {
+      if (verdict instanceof Refusal) {
+        next(toError(verdict));
+        return;
+      }
+      if (verdict !== undefined) (req as Express.Request).agentIdentity = verdict;
+      next();
+    };
+    const verdict = authenticate(req);
+    // Not `.then(proceed).catch(next)`: what a later handler throws is not a failure of this one.
+    if (verdict instanceof Promise) verdict.then(proceed, next);
+    else proceed(verdict);
+  };
+}
+
+/**
+ * Express error handler, mounted last: answers this package's errors with `{"error":{"message","type","code"}}` and
+ * passes on all others.
+ */
+export function agentIdentityErrorHandler() {
+  return function agentIdentityErrorHandler(
+    error: unknown,
+    _req: IncomingMessage,
+    res: ServerResponse,
+    next: (error?: unknown) => void,
+  ): void {
+    if (!isAgentIdentityError(error) || res.headersSent) {
+      next(error);
+      return;
+    }
+    for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
+    res.statusCode = error.status;
+    res.setHeader("Content-Type", "application/json; charset=utf-8");
+    res.end(errorBody(error));
+  };
+}

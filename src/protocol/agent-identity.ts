@@ -1,0 +1,30 @@
+import { canonicalPlanType, type AgentIdentityClaims } from "./claims.js";
+
+/** Who is calling. Frozen; it holds neither the token nor the agent's private key, which is in the token. */
+export interface AgentIdentity {
+  readonly agentRuntimeId: string;
+  /** The ChatGPT account (workspace) that the agent belongs to. */
+  readonly accountId: string;
+  readonly chatgptUserId: string;
+  readonly email: string | null;
+  /** `free`, `go`, `plus`, `pro`, `team`, `business`, `enterprise`, `edu`, …; plans not known here are kept as they are. */
+  readonly planType: string;
+  readonly chatgptAccountIsFedramp: boolean;
+  /** Seconds since the epoch. */
+  readonly issuedAt: number;
+  /** Seconds since the epoch. */
+  readonly expiresAt: number;
+}
+
+export function identityFromClaims(claims: AgentIdentityClaims): AgentIdentity {
+  return Object.freeze({
+    agentRuntimeId: claims.agent_runtime_id,
+    accountId: claims.account_id,
+    chatgptUserId: claims.chatgpt_user_id,
+    email: claims.email ?? null,
+    planType: canonicalPlanType(claims.plan_type),
+    chatgptAccountIsFedramp: claims.chatgpt_account_is_fedramp,
+    issuedAt: claims.iat,
+    expiresAt: claims.exp,
+  });
+}

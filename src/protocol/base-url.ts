@@ -1,0 +1,75 @@
+/** The configured base URL: how it is normalised, and where its keys are. Exact hosts and whole path segments only. */
+
+/** Hosts whose API lives under `/backend-api`, which people leave out of the configured URL. */
+const CHATGPT_HOSTS: readonly string[] = ["chatgpt.com", "chat.openai.com"];
+
+const JWKS_PATH = "/agent-identities/jwks";
+
+/** @throws TypeError that names the fix and repeats nothing of `baseUrl`, which may hold credentials. */
+export function normalizeBaseUrl(baseUrl: unknown, allowInsecureHttp = false): string {
+  const url = parseServerUrl("baseUrl", baseUrl, allowInsecureHttp);
+  let path = withoutTrailingSlashes(url.pathname);
+  if (path.endsWith(JWKS_PATH)) {
+    throw new TypeError(
+      `baseUrl is already a JWKS URL: pass the base URL without "…${JWKS_PATH}", or pass this URL as the option jwksUrl`,
+    );
+  }
+  while (path.endsWith("/codex") && !path.endsWith("/api/codex")) {
+    path = withoutTrailingSlashes(path.slice(0, -"/codex".length));
+  }
+  if (CHATGPT_HOSTS.includes(url.host) && apiStyle(path) === "bare") path += "/backend-api";
+  return url.origin + path;
+}
+
+/** The JWKS URL of a base that `normalizeBaseUrl` returned. */
+export function deriveJwksUrl(normalizedBaseUrl: string): string {
+  switch (apiStyle(new URL(normalizedBaseUrl).pathname)) {
+    case "backend-api":
+      return `${normalizedBaseUrl}/wham${JWKS_PATH}`;
+    case "codex-api":
+      return `${normalizedBaseUrl}${JWKS_PATH}`;
+    case "bare":
+      return `${normalizedBaseUrl}/api/codex${JWKS_PATH}`;
+  }
+}
+
+/**
+ * An absolute http(s) URL without credentials, query or fragment; plain http only to loopback unless allowed.
+ * `name` is the option that the error message speaks of.
+ */
+export function parseServerUrl(name: string, value: unknown, allowInsecureHttp: boolean): URL {
+  // Stricter than `new URL`, which also takes "https:host", "https:///host", backslashes and stray white space.
+  const absolute = typeof value === "string" && /^https?:\/\/[^\s\\/][^\s\\]*$/i.test(value) && URL.canParse(value);
+  if (!absolute) {
+    throw new TypeError(`${name} must be an absolute http(s) URL, such as "https://chatgpt.com/backend-api"`);
+  }
+  const url = new URL(value);
+  if (url.username !== "" || url.password !== "") {
+    throw new TypeError(`${name} must not contain credentials: remove the part before "@"`);
+  }
+  if (value.includes("?") || value.includes("#")) {
+    throw new TypeError(`${name} must not have a query or a fragment: remove everything from the "?" or "#"`);
+  }
+  if (url.protocol === "http:" && !allowInsecureHttp && !isLoopback(url)) {
+    throw new TypeError(
+      `${name} is plain http to a host that is not loopback, so anyone on the way could replace the keys: ` +
+        "use https, or set allowInsecureHttp: true",
+    );
+  }
+  return url;
+}
+
+/** `localhost`, 127.0.0.0/8 or `[::1]`. `URL` has already put every spelling of an IPv4 address into dotted form. */
+export function isLoopback(url: URL): boolean {
+  return url.hostname === "localhost" || url.hostname === "[::1]" || /^127(\.\d{1,3}){3}$/.test(url.hostname);
+}
+
+function apiStyle(path: string): "backend-api" | "codex-api" | "bare" {
+  const segments = path.split("/");
+  if (segments.includes("backend-api")) return "backend-api";
+  return segments.some((segment, i) => segment === "api" && segments[i + 1] === "codex") ? "codex-api" : "bare";
+}
+
+function withoutTrailingSlashes(path: string): string {
+  return path.replace(/\/+$/, "");
+}

@@ -1,0 +1,85 @@
+/** The claims of an Agent Identity JWT: their names, their types and what counts as wrong. */
+
+/** The backend signs this issuer whatever the deployment: it does not follow the base URL. */
+export const CODEX_ISSUER = "https://chatgpt.com/codex-backend/agent-identity";
+export const CODEX_AUDIENCE = "codex-app-server";
+
+/** Claims as they stand in the JWT. `agent_private_key` is a secret: it is checked here and read nowhere else. */
+export interface AgentIdentityClaims {
+  iss: string;
+  aud: string;
+  iat: number;
+  exp: number;
+  nbf?: number;
+  agent_runtime_id: string;
+  agent_private_key: string;
+  account_id: string;
+  chatgpt_user_id: string;
+  email?: string | null;
+  plan_type: string;
+  chatgpt_account_is_fedramp: boolean;
+}
+
+export type ClaimFailure =
+  "issuer_invalid" | "audience_invalid" | "claims_invalid" | "token_expired" | "token_not_yet_valid";
+
+export interface ClaimExpectations {
+  issuer: string;
+  audience: string;
+  /** Seconds. */
+  clockTolerance: number;
+}
+
+const isString = (value: unknown): boolean => typeof value === "string";
+const isId = (value: unknown): boolean => typeof value === "string" && value !== "";
+const isTimestamp = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
+
+const CLAIM_CHECKS: Record<Exclude<keyof AgentIdentityClaims, "iss" | "aud">, (value: unknown) => boolean> = {
+  iat: isTimestamp,
+  exp: isTimestamp,
+  nbf: (value) => value === undefined || isTimestamp(value),
+  agent_runtime_id: isId,
+  agent_private_key: isString,
+  account_id: isId,
+  chatgpt_user_id: isId,
+  email: (value) => value === undefined || value === null || isString(value),
+  plan_type: isString,
+  chatgpt_account_is_fedramp: (value) => typeof value === "boolean",
+};
+
+export const REQUIRED_CLAIMS = Object.keys(CLAIM_CHECKS).filter((name) => name !== "nbf" && name !== "email");
+
+/** Whether every claim but `iss` and `aud` is there and of its type. */
+export function claimsAreWellFormed(payload: Record<string, unknown>): boolean {
+  return Object.entries(CLAIM_CHECKS).every(([name, isValid]) => isValid(payload[name]));
+}
+
+/** The first thing wrong with a payload, or `undefined`. `now` is in whole seconds since the epoch. */
+export function findClaimFailure(
+  payload: Record<string, unknown>,
+  expected: ClaimExpectations,
+  now: number,
+): ClaimFailure | undefined {
+  if (payload["iss"] !== expected.issuer) return "issuer_invalid";
+  if (payload["aud"] !== expected.audience) return "audience_invalid";
+  if (!claimsAreWellFormed(payload)) return "claims_invalid";
+  const { exp, nbf } = payload as unknown as AgentIdentityClaims;
+  if (hasExpired(exp, expected.clockTolerance, now)) return "token_expired";
+  if (nbf !== undefined && nbf > now + expected.clockTolerance) return "token_not_yet_valid";
+  return undefined;
+}
+
+/** RFC 7519 §4.1.4: not accepted "on or after" `exp`, here with the tolerance added. All in seconds. */
+export function hasExpired(exp: number, clockTolerance: number, now: number): boolean {
+  return exp <= now - clockTolerance;
+}
+
+const PLAN_TYPE_ALIASES = new Map([
+  ["hc", "enterprise"],
+  ["education", "edu"],
+]);
+
+/** Codex's alias for a plan mapped to its name; a plan not known here is kept as it is. */
+export function canonicalPlanType(planType: string): string {
+  return PLAN_TYPE_ALIASES.get(planType) ?? planType;
+}

@@ -1,0 +1,59 @@
+/** How every factory checks its options at construction: unknown names and wrong values are TypeErrors with the fix. */
+
+export interface OptionCheck {
+  /** Completes the sentence "must be …". */
+  readonly expected: string;
+  accepts(value: unknown): boolean;
+}
+
+/** One check for each option of `T`: an option without one does not compile. */
+export type OptionChecks<T> = { readonly [Name in keyof T]-?: OptionCheck };
+
+export const aBoolean: OptionCheck = {
+  expected: "true or false",
+  accepts: (value) => typeof value === "boolean",
+};
+
+export const aFunction: OptionCheck = {
+  expected: "a function",
+  accepts: (value) => typeof value === "function",
+};
+
+export const aNonBlankString: OptionCheck = {
+  expected: "a string that is not blank",
+  accepts: (value) => typeof value === "string" && value.trim() !== "",
+};
+
+export function anInteger(minimum: number, maximum: number, unit: string): OptionCheck {
+  const upTo = maximum === Number.MAX_SAFE_INTEGER ? "or more" : `to ${maximum}`;
+  return {
+    expected: `an integer of ${minimum} ${upTo} (${unit})`,
+    accepts: (value) => Number.isSafeInteger(value) && (value as number) >= minimum && (value as number) <= maximum,
+  };
+}
+
+/** For an option whose own parser checks it. */
+export const checkedElsewhere: OptionCheck = { expected: "valid", accepts: () => true };
+
+/**
+ * @param where begins the message: the function whose options these are
+ * @returns `given`, or an empty object for `undefined`; an option that is `undefined` counts as left out
+ * @throws TypeError
+ */
+export function checkOptions<T extends object>(where: string, given: T | undefined, checks: OptionChecks<T>): T {
+  if (given === undefined) return {} as T;
+  if (typeof given !== "object" || (given as unknown) === null || Array.isArray(given)) {
+    throw new TypeError(`${where}: the options must be an object`);
+  }
+  for (const [name, value] of Object.entries(given)) {
+    if (!Object.hasOwn(checks, name)) {
+      const known = Object.keys(checks).join(", ");
+      throw new TypeError(`${where}: there is no option ${JSON.stringify(name)}; the options are ${known}`);
+    }
+    const check = checks[name as keyof T];
+    if (value !== undefined && !check.accepts(value)) {
+      throw new TypeError(`${where}: ${name} must be ${check.expected}`);
+    }
+  }
+  return given;
+}

@@ -1,0 +1,94 @@
+/** What every framework's middleware does, without the framework: headers in, identity or refusal out. */
+
+import type { AgentIdentity } from "../protocol/agent-identity.js";
+import { findLoginViolation, parseLoginRestrictions, type LoginRestrictions } from "../protocol/login-restrictions.js";
+import { aBoolean, checkOptions, type OptionChecks } from "../protocol/options.js";
+import { printable } from "../protocol/printable.js";
+import { aRealm, aResourceMetadataUrl, DEFAULT_REALM } from "./challenge.js";
+import { readBearerToken, type CredentialsSource } from "./credentials.js";
+import { createErrorFactory, Refusal, type ErrorFactory } from "./errors.js";
+import type { Outcome } from "./trace.js";
+import { selectVerifier, VERIFIER_OPTION_CHECKS, type Verifier, type VerifierOptions } from "./verifier.js";
+
+export interface AgentIdentityAuthOptions extends VerifierOptions {
+  /**
+   * `false` lets a request without an `Authorization` header pass, without identity; any other failure still fails.
+   * Default `true`. `restrictTo` and `authenticate` always require credentials.
+   */
+  credentialsRequired?: boolean | undefined;
+  /** The `realm` of every challenge (RFC 9110 §11.5), in printable ASCII. Default `agent-identity`. */
+  realm?: string | undefined;
+  /** URL of the protected resource's metadata, named in every challenge (RFC 9728 §5.1). Default: none. */
+  resourceMetadata?: string | undefined;
+}
+
+const OPTION_CHECKS: OptionChecks<AgentIdentityAuthOptions> = {
+  credentialsRequired: aBoolean,
+  realm: aRealm,
+  resourceMetadata: aResourceMetadataUrl,
+  ...VERIFIER_OPTION_CHECKS,
+};
+
+/** Decides on one request. `undefined`: there were no credentials, and none are required. */
+export type Authenticate = (request: CredentialsSource) => Verdict | Promise<Verdict>;
+export type Verdict = AgentIdentity | Refusal | undefined;
+
+export interface Authenticator {
+  readonly verifier: Verifier;
+  readonly toError: ErrorFactory;
+  /** Credentials are always required. */
+  readonly authenticate: (request: CredentialsSource) => Outcome | Promise<Outcome>;
+  /** As the option `credentialsRequired` says. */
+  readonly authenticateAsConfigured: Authenticate;
+  /** @throws TypeError that names the fix */
+  readonly restrictTo: (restrictions: LoginRestrictions) => Authenticate;
+}
+
+/** @throws TypeError that names the fix */
+export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuthOptions): Authenticator {
+  const where = "agentIdentityAuth";
+  if (typeof (baseUrl as unknown) !== "string") {
+    throw new TypeError(
+      `${where}: the base URL comes first, as in app.use(${where}("https://chatgpt.com/backend-api"))`,
+    );
+  }
+  const checked = checkOptions(where, options, OPTION_CHECKS);
+  const { credentialsRequired = true, realm = DEFAULT_REALM, resourceMetadata, ...verifierOptions } = checked;
+  const { tokens, facade: verifier } = selectVerifier(where, baseUrl, verifierOptions);
+
+  const authenticate = (request: CredentialsSource): Outcome | Promise<Outcome> => {
+    const token = readBearerToken(request);
+    return token instanceof Refusal ? token : tokens.verify(token);
+  };
+
+  return {
+    verifier,
+    toError: createErrorFactory({ realm, resourceMetadata }),
+    authenticate,
+    authenticateAsConfigured: credentialsRequired
+      ? authenticate
+      : (request) => {
+          const verdict = authenticate(request);
+          return verdict instanceof Refusal && verdict.code === "credentials_missing" ? undefined : verdict;
+        },
+    restrictTo(restrictions) {
+      const restrict = createRestriction(restrictions);
+      return (request) => {
+        const outcome = authenticate(request);
+        return outcome instanceof Promise ? outcome.then(restrict) : restrict(outcome);
+      };
+    },
+  };
+}
+
+function createRestriction(restrictions: LoginRestrictions): (outcome: Outcome) => Outcome {
+  const parsed = parseLoginRestrictions("restrictTo", restrictions);
+  if (parsed.loginMethod === undefined && parsed.workspaceIds === undefined) {
+    throw new TypeError("restrictTo: it would let everyone in: set forcedLoginMethod or forcedChatgptWorkspaceId");
+  }
+  return (outcome) => {
+    if (outcome instanceof Refusal) return outcome;
+    const violation = findLoginViolation(parsed, { mode: "agentIdentity", accountId: outcome.accountId });
+    return violation ? new Refusal(violation.code, { reason: printable(violation.message) }) : outcome;
+  };
+}

@@ -1,0 +1,109 @@
+/** One attempt to fetch a key set: one deadline for all of it, a cap on its size, no redirects. It never throws. */
+
+import { channel } from "node:diagnostics_channel";
+import { parseKeySet, type KeySet } from "./key-set.js";
+
+/** What is used of `fetch`; the global one fits. */
+export type JwksFetch = (
+  url: string,
+  init: { headers: Record<string, string>; redirect: "manual"; signal: AbortSignal },
+) => Promise<Response>;
+
+export interface JwksRequest {
+  readonly url: string;
+  readonly fetch: JwksFetch | undefined;
+  /** ms, for everything from the connection to the last byte. */
+  readonly timeoutDuration: number;
+  readonly previous: KeySet | undefined;
+}
+
+export type JwksAnswer =
+  | { readonly keySet: KeySet; readonly status: number }
+  | { readonly error: string; readonly status?: number; readonly retryAfter?: number };
+
+/** Bytes. A set of this size holds several hundred keys. */
+export const MAX_JWKS_SIZE = 256 * 1024;
+
+const fetchChannel = channel("agent-identity-auth:jwks.fetch");
+
+export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
+  const startedAt = performance.now();
+  const answer = await fetchBeforeDeadline(request);
+  if (fetchChannel.hasSubscribers) {
+    const { keySet, ...rest } = { keySet: undefined, ...answer };
+    fetchChannel.publish({
+      url: request.url,
+      outcome: keySet ? "success" : "failure",
+      kids: [...(keySet?.keys() ?? [])],
+      durationMs: performance.now() - startedAt,
+      ...rest,
+    });
+  }
+  return answer;
+}
+
+async function fetchBeforeDeadline(request: JwksRequest): Promise<JwksAnswer> {
+  const abort = new AbortController();
+  let timer: NodeJS.Timeout | undefined;
+  // Raced, because a custom `fetch` may not heed its signal.
+  const deadline = new Promise<JwksAnswer>((resolve) => {
+    timer = setTimeout(resolve, request.timeoutDuration, {
+      error: `no complete answer within ${request.timeoutDuration} ms`,
+    }).unref();
+  });
+  try {
+    return await Promise.race([download(request, abort.signal), deadline]);
+  } catch (error) {
+    return { error: describeNetworkError(error) };
+  } finally {
+    clearTimeout(timer);
+    abort.abort(); // whatever is left of the answer is not wanted
+  }
+}
+
+async function download({ url, fetch, previous }: JwksRequest, signal: AbortSignal): Promise<JwksAnswer> {
+  const response = await (fetch ?? globalThis.fetch)(url, {
+    headers: { accept: "application/jwk-set+json, application/json" },
+    redirect: "manual",
+    signal,
+  });
+  const { status } = response;
+  if (response.redirected) return { status, error: "the answer was redirected" };
+  if (status !== 200) {
+    const seconds = Number(response.headers.get("retry-after") ?? NaN);
+    return { status, error: `status ${status}`, ...(seconds > 0 && { retryAfter: seconds * 1000 }) };
+  }
+  const text = await readText(response);
+  if (text === undefined) return { status, error: `an answer of more than ${MAX_JWKS_SIZE} bytes` };
+  const keySet = parseJwks(text, previous);
+  return typeof keySet === "string" ? { status, error: keySet } : { status, keySet };
+}
+
+/** `undefined` if it is too large; reading stops there. */
+async function readText(response: Response): Promise<string | undefined> {
+  const chunks: Uint8Array[] = [];
+  let size = 0;
+  for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    size += chunk.byteLength;
+    if (size > MAX_JWKS_SIZE) return undefined;
+    chunks.push(chunk);
+  }
+  return Buffer.concat(chunks).toString();
+}
+
+export function parseJwks(text: string, previous?: KeySet): KeySet | string {
+  let document: unknown;
+  try {
+    document = JSON.parse(text);
+  } catch {
+    return "not JSON";
+  }
+  return parseKeySet(document, previous);
+}
+
+/** A code such as `ECONNREFUSED`; never the message, which is a library's. */
+function describeNetworkError(error: unknown): string {
+  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+  const known = [cause?.code, code].find((value) => typeof value === "string" && /^[A-Z][A-Z0-9_]*$/.test(value));
+  return `no answer${known === undefined ? "" : ` (${known as string})`}`;
+}

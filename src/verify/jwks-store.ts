@@ -1,0 +1,57 @@
+/** The key set that a fleet shares through a store. Whoever can write the store can sign in as anyone. */
+
+import type { OptionCheck } from "../protocol/options.js";
+import { MAX_JWKS_SIZE, parseJwks } from "./jwks-fetch.js";
+import { publicJwks, type KeySet } from "./key-set.js";
+
+/** Keyv has this shape. */
+export interface JwksStore {
+  get(key: string): unknown;
+  /** `ttl` is in ms. */
+  set(key: string, value: unknown, ttl?: number): unknown;
+}
+
+export const aJwksStore: OptionCheck = {
+  expected: "a store with get() and set(), such as a Keyv",
+  accepts: (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    typeof (value as JwksStore).get === "function" &&
+    typeof (value as JwksStore).set === "function",
+};
+
+export interface StoredKeySet {
+  readonly keys: KeySet;
+  /** ms since the epoch. */
+  readonly fetchedAt: number;
+}
+
+const entryName = (jwksUrl: string) => `agent-identity-auth:jwks:${jwksUrl}`;
+
+/** What is stored is checked like an answer of the endpoint. A failing store counts as an empty one. */
+export async function readStoredKeySet(
+  store: JwksStore,
+  jwksUrl: string,
+  previous: KeySet | undefined,
+): Promise<StoredKeySet | undefined> {
+  let entry: { jwks?: unknown; fetchedAt?: unknown } | null | undefined;
+  try {
+    entry = (await store.get(entryName(jwksUrl))) as typeof entry;
+  } catch {
+    return undefined;
+  }
+  const { jwks, fetchedAt } = entry ?? {};
+  if (typeof jwks !== "string" || jwks.length > MAX_JWKS_SIZE) return undefined;
+  if (!Number.isSafeInteger(fetchedAt) || (fetchedAt as number) > Date.now()) return undefined;
+  const keys = parseJwks(jwks, previous);
+  return typeof keys === "string" ? undefined : { keys, fetchedAt: fetchedAt as number };
+}
+
+/** @param ttl ms for which the entry may be of use */
+export function writeStoredKeySet(store: JwksStore, jwksUrl: string, stored: StoredKeySet, ttl: number): void {
+  const entry = { jwks: JSON.stringify(publicJwks(stored.keys)), fetchedAt: stored.fetchedAt };
+  // Nobody waits for it, and a failure costs only the sharing.
+  Promise.resolve()
+    .then(() => store.set(entryName(jwksUrl), entry, ttl))
+    .catch(() => undefined);
+}

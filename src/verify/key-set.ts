@@ -1,0 +1,68 @@
+/** A JWKS document (RFC 7517 §5) turned into the keys that may verify an Agent Identity token. */
+
+import { createPublicKey, type KeyObject } from "node:crypto";
+import { decodeCanonicalBase64url } from "../protocol/base64url.js";
+import { printable } from "../protocol/printable.js";
+
+export interface TrustedKey {
+  readonly publicKey: KeyObject;
+  /** The members that make the key: with equal ones it is the same key (RFC 7638 §3.2). */
+  readonly jwk: { readonly kty: "RSA"; readonly n: string; readonly e: string };
+}
+
+/** By `kid`. The first entry with a `kid` decides: `undefined` stands for one that is not usable. */
+export type KeySet = ReadonlyMap<string, TrustedKey | undefined>;
+
+/** The public members of a set, as a JWKS that reads back as the same set. */
+export function publicJwks(keySet: KeySet): { keys: object[] } {
+  return { keys: Array.from(keySet, ([kid, key]) => ({ kid, ...key?.jwk })) };
+}
+
+/** The `kid`s that can verify a token; none of `undefined`. */
+export function usableKids(keySet: KeySet | undefined): string[] {
+  return Array.from(keySet ?? []).flatMap(([kid, key]) => (key === undefined ? [] : [printable(kid)]));
+}
+
+/**
+ * @param previous the set that this one replaces: a key that is in both keeps its object, so that what it verified
+ *   stays verified
+ * @returns why there is no usable key, in words of our own, if there is none
+ */
+export function parseKeySet(document: unknown, previous?: KeySet): KeySet | string {
+  const keys: unknown = (document as { keys?: unknown } | null)?.keys;
+  if (!Array.isArray(keys)) return "not a JSON object with an array of keys";
+  const keySet = new Map<string, TrustedKey | undefined>();
+  for (const entry of keys as unknown[]) {
+    if (typeof entry !== "object" || entry === null) continue;
+    const jwk = entry as Record<string, unknown>;
+    if (typeof jwk["kid"] === "string" && !keySet.has(jwk["kid"])) {
+      keySet.set(jwk["kid"], usableKey(jwk, previous?.get(jwk["kid"])));
+    }
+  }
+  const usable = [...keySet.values()].some((key) => key !== undefined);
+  return usable ? keySet : "no usable key";
+}
+
+function usableKey(jwk: Record<string, unknown>, previous: TrustedKey | undefined): TrustedKey | undefined {
+  const { kty, use, alg, key_ops: operations, n, e } = jwk;
+  if (kty !== "RSA" || typeof n !== "string" || typeof e !== "string") return undefined;
+  if (use !== undefined && use !== "sig") return undefined;
+  if (alg !== undefined && alg !== "RS256") return undefined;
+  if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) return undefined;
+  if (previous?.jwk.n === n && previous.jwk.e === e) return previous;
+  return importRsaKey({ kty, n, e });
+}
+
+const MIN_MODULUS_BITS = 2048;
+
+function importRsaKey(jwk: TrustedKey["jwk"]): TrustedKey | undefined {
+  if (decodeCanonicalBase64url(jwk.n) === undefined || decodeCanonicalBase64url(jwk.e) === undefined) return undefined;
+  let publicKey: KeyObject;
+  try {
+    publicKey = createPublicKey({ key: jwk, format: "jwk" });
+  } catch {
+    return undefined;
+  }
+  const bits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
+  return bits >= MIN_MODULUS_BITS ? { publicKey, jwk } : undefined;
+}

@@ -1,0 +1,182 @@
+/** The key set behind a JWKS URL: cached, shared, refreshed in the background, and kept while its endpoint is down. */
+
+import { printable } from "../protocol/printable.js";
+import { BackOff } from "./back-off.js";
+import { Refusal, toVerifierError, type AgentIdentityErrorCause } from "./errors.js";
+import { fetchJwks, type JwksFetch } from "./jwks-fetch.js";
+import { readStoredKeySet, writeStoredKeySet, type JwksStore } from "./jwks-store.js";
+import { usableKids, type KeySet, type TrustedKey } from "./key-set.js";
+import type { JwksStatus, KeySource } from "./key-source.js";
+
+/** Durations in ms; see `JwksOptions`. */
+export interface RemoteKeysSettings {
+  readonly cacheMaxAge: number;
+  readonly cooldownDuration: number;
+  readonly timeoutDuration: number;
+  readonly staleIfErrorDuration: number;
+  readonly fetch: JwksFetch | undefined;
+  readonly store: JwksStore | undefined;
+}
+
+/** How long a refresh waits for the store before it asks the endpoint as well, and when it stops listening. In ms. */
+const STORE_HEAD_START = 250;
+const STORE_TIMEOUT = 2_000;
+
+/** A key set and when it was asked for. It ages by the monotonic clock: a wall clock that jumps ages nothing. */
+interface DatedKeySet {
+  readonly keys: KeySet;
+  /** ms on the monotonic clock. */
+  readonly askedAt: number;
+  /** The same moment in ms since the epoch, for `status()` and for the store. */
+  readonly fetchedAt: number;
+}
+
+export class RemoteKeys implements KeySource {
+  readonly url: string;
+  readonly #settings: RemoteKeysSettings;
+  readonly #backOff = new BackOff();
+  #current: DatedKeySet | undefined;
+  #refreshing: Promise<void> | undefined;
+  /** When an unknown `kid` last started a refresh. */
+  #windowOpenedAt = -Infinity;
+  #lastError: string | null = null;
+
+  constructor(url: string, settings: RemoteKeysSettings) {
+    this.url = url;
+    this.#settings = settings;
+  }
+
+  /** The key for a `kid`: at once, without a promise, whenever nothing has to be waited for. */
+  key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
+    const now = performance.now();
+    const set = this.#serving(now);
+    if (set === undefined) return this.#keyAfterRefresh(kid, now);
+    const age = now - set.askedAt;
+    const { cacheMaxAge } = this.#settings;
+    if (age >= cacheMaxAge / 2 && this.#backOff.remaining(now) === 0) void this.#refresh();
+    if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid, now);
+    return set.keys.get(kid) ?? this.#unknownKid(kid, now);
+  }
+
+  async ready(): Promise<void> {
+    const set = this.#serving(performance.now());
+    if (set !== undefined && performance.now() - set.askedAt < this.#settings.cacheMaxAge) return;
+    await this.#refresh();
+    if (this.#serving(performance.now()) === undefined) throw toVerifierError(this.#unavailable());
+  }
+
+  status(): JwksStatus {
+    return {
+      url: this.url,
+      kids: usableKids(this.#current?.keys),
+      fetchedAt: this.#current?.fetchedAt ?? null,
+      stale: this.#age() >= this.#settings.cacheMaxAge,
+      lastError: this.#lastError,
+    };
+  }
+
+  /** The current set, unless it is past the age at which it stops serving altogether. */
+  #serving(now: number): DatedKeySet | undefined {
+    const { cacheMaxAge, staleIfErrorDuration } = this.#settings;
+    const set = this.#current;
+    return set !== undefined && now - set.askedAt < cacheMaxAge + staleIfErrorDuration ? set : undefined;
+  }
+
+  async #keyAfterRefresh(kid: string, arrivedAt: number): Promise<TrustedKey | Refusal> {
+    if (this.#refreshing === undefined && this.#backOff.remaining(arrivedAt) > 0) return this.#unavailable(kid);
+    await this.#refresh();
+    const set = this.#serving(performance.now());
+    if (set === undefined) return this.#unavailable(kid);
+    return set.keys.get(kid) ?? this.#unknownKid(kid, arrivedAt);
+  }
+
+  /** One refresh per window may be started by unknown `kid`s, however many there are. */
+  async #unknownKid(kid: string, arrivedAt: number): Promise<TrustedKey | Refusal> {
+    for (;;) {
+      await this.#refreshing;
+      const now = performance.now();
+      const set = this.#serving(now);
+      if (set === undefined) return this.#unavailable(kid);
+      const key = set.keys.get(kid);
+      if (key !== undefined) return key;
+      if (set.askedAt >= arrivedAt) return this.#untrusted(kid);
+      if (this.#refreshing) continue;
+      if (now < this.#windowOpenedAt + this.#settings.cooldownDuration) {
+        return set.askedAt >= this.#windowOpenedAt ? this.#untrusted(kid) : this.#unavailable(kid);
+      }
+      if (this.#backOff.remaining(now) > 0) return this.#unavailable(kid);
+      this.#windowOpenedAt = now;
+      void this.#refresh({ readStore: false });
+    }
+  }
+
+  /** Joins the refresh that is running, if one is. Never rejects. */
+  #refresh({ readStore = true } = {}): Promise<void> {
+    this.#refreshing ??= this.#load(readStore).finally(() => {
+      this.#refreshing = undefined;
+    });
+    return this.#refreshing;
+  }
+
+  async #load(readStore: boolean): Promise<void> {
+    const { store, cacheMaxAge } = this.#settings;
+    const before = this.#current;
+    const stored = store && readStore ? this.#adoptStored(store) : undefined;
+    await (stored && Promise.race([stored, delay(STORE_HEAD_START)]));
+    const adopted = this.#current;
+    if (adopted && adopted !== before && performance.now() - adopted.askedAt < cacheMaxAge) return;
+    if (!(await this.#fetch())) await stored;
+  }
+
+  async #fetch(): Promise<boolean> {
+    const { fetch, timeoutDuration, store, cacheMaxAge, staleIfErrorDuration } = this.#settings;
+    const askedAt = performance.now();
+    const fetchedAt = Date.now();
+    const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: this.#current?.keys });
+    if ("error" in answer) {
+      this.#backOff.failed(performance.now(), answer.retryAfter);
+      this.#lastError = answer.error;
+      return false;
+    }
+    this.#backOff.succeeded();
+    this.#lastError = null;
+    const { keySet: keys } = answer;
+    if (this.#current === undefined || askedAt >= this.#current.askedAt) this.#current = { keys, askedAt, fetchedAt };
+    if (store) writeStoredKeySet(store, this.url, { keys, fetchedAt }, cacheMaxAge + staleIfErrorDuration);
+    return true;
+  }
+
+  async #adoptStored(store: JwksStore): Promise<void> {
+    const stored = await Promise.race([readStoredKeySet(store, this.url, this.#current?.keys), delay(STORE_TIMEOUT)]);
+    // By the wall clock, which is what the entry has: an entry of our own is never newer than the set it came from.
+    if (stored === undefined || stored.fetchedAt <= (this.#current?.fetchedAt ?? -Infinity)) return;
+    this.#current = { ...stored, askedAt: performance.now() - (Date.now() - stored.fetchedAt) };
+  }
+
+  #untrusted(kid: string): Refusal {
+    return new Refusal("key_untrusted", this.#diagnosis(kid));
+  }
+
+  #unavailable(kid?: string): Refusal {
+    const seconds = Math.max(Math.ceil(this.#backOff.remaining(performance.now()) / 1000), 1);
+    return new Refusal("keys_unavailable", this.#diagnosis(kid), seconds);
+  }
+
+  #diagnosis(kid: string | undefined): AgentIdentityErrorCause {
+    return {
+      jwksUrl: this.url,
+      kids: usableKids(this.#current?.keys),
+      ...(kid !== undefined && { kid: printable(kid) }),
+      ...(this.#current && { keySetAge: Math.round(this.#age()) }),
+      ...(this.#lastError !== null && { reason: this.#lastError }),
+    };
+  }
+
+  #age(): number {
+    return this.#current ? performance.now() - this.#current.askedAt : 0;
+  }
+}
+
+function delay(duration: number): Promise<undefined> {
+  return new Promise((resolve) => setTimeout(resolve, duration, undefined).unref());
+}

@@ -1,0 +1,33 @@
+/** A key set given as an object instead of an endpoint: no network at all. */
+
+import { printable } from "../protocol/printable.js";
+import { Refusal } from "./errors.js";
+import { parseKeySet, usableKids, type KeySet, type TrustedKey } from "./key-set.js";
+import type { JwksStatus, KeySource } from "./key-source.js";
+
+export class StaticKeys implements KeySource {
+  readonly url: string;
+  readonly #keys: KeySet;
+
+  /** @throws TypeError */
+  constructor(url: string, jwks: unknown) {
+    const keys = parseKeySet(jwks);
+    if (typeof keys === "string") {
+      throw new TypeError(`keySet must be a JWKS ({ keys: [...] }) with at least one usable RSA key; this is ${keys}`);
+    }
+    this.url = url;
+    this.#keys = keys;
+  }
+
+  key(kid: string): TrustedKey | Refusal {
+    return this.#keys.get(kid) ?? new Refusal("key_untrusted", { kid: printable(kid), kids: usableKids(this.#keys) });
+  }
+
+  ready(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  status(): JwksStatus {
+    return { url: this.url, kids: usableKids(this.#keys), fetchedAt: null, stale: false, lastError: null };
+  }
+}

@@ -1,0 +1,95 @@
+/** Verification of a token, and the cache of verified ones (design: a hit is a hash, a map look-up and two checks). */
+
+import { hash } from "node:crypto";
+import { errors, jwtVerify, type JWTVerifyOptions } from "jose";
+import { LRUCache } from "lru-cache";
+import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
+import { hasExpired, REQUIRED_CLAIMS, type ClaimExpectations } from "../protocol/claims.js";
+import { Refusal } from "./errors.js";
+import type { TrustedKey } from "./key-set.js";
+import type { KeySource } from "./key-source.js";
+import { traceVerification, type Outcome } from "./trace.js";
+import { decodeUnverifiedToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
+
+interface VerifiedToken {
+  readonly identity: AgentIdentity;
+  readonly kid: string;
+  /** The very object that verified it: while the source still gives it out, the signature stands. */
+  readonly key: TrustedKey;
+}
+
+export class TokenVerifier {
+  readonly #keys: KeySource;
+  readonly #expected: ClaimExpectations;
+  readonly #joseOptions: JWTVerifyOptions;
+  /** By SHA-256 of the token, so that no token is kept. */
+  readonly #verified: LRUCache<string, VerifiedToken> | undefined;
+  readonly #pending = new Map<string, Promise<Outcome>>();
+
+  /** @param cacheSize in tokens; 0 for no cache */
+  constructor(keys: KeySource, expected: ClaimExpectations, cacheSize: number) {
+    this.#keys = keys;
+    this.#expected = expected;
+    this.#joseOptions = { algorithms: ["RS256"], requiredClaims: REQUIRED_CLAIMS, ...expected };
+    if (cacheSize > 0) this.#verified = new LRUCache({ max: cacheSize });
+  }
+
+  /** At once, without a promise, for a token that was verified before and whose key set is fresh. */
+  verify(token: string): Outcome | Promise<Outcome> {
+    if (typeof token !== "string" || token.length > MAX_TOKEN_LENGTH) return new Refusal("token_malformed");
+    const digest = hash("sha256", token, "base64url");
+    return traceVerification(
+      "Bearer",
+      () => this.#verify(token, digest),
+      () => this.#verified?.peek(digest)?.identity,
+    );
+  }
+
+  #verify(token: string, digest: string): Outcome | Promise<Outcome> {
+    const verified = this.#verified?.get(digest);
+    if (verified === undefined) return this.#verifyAnew(token, digest);
+    if (hasExpired(verified.identity.expiresAt, this.#expected.clockTolerance, nowInSeconds())) {
+      this.#verified?.delete(digest);
+      return new Refusal("token_expired");
+    }
+    const settle = (key: TrustedKey | Refusal): Outcome | Promise<Outcome> => {
+      if (key === verified.key) return verified.identity;
+      return key instanceof Refusal ? key : this.#verifyAnew(token, digest);
+    };
+    const key = this.#keys.key(verified.kid);
+    return key instanceof Promise ? key.then(settle) : settle(key);
+  }
+
+  #verifyAnew(token: string, digest: string): Outcome | Promise<Outcome> {
+    const pending = this.#pending.get(digest);
+    if (pending !== undefined) return pending;
+    const unverified = decodeUnverifiedToken(token, this.#expected, nowInSeconds());
+    if (unverified instanceof Refusal) return unverified;
+    const verification = this.#verifySignature(token, unverified, digest);
+    this.#pending.set(digest, verification);
+    return verification;
+  }
+
+  async #verifySignature(token: string, unverified: UnverifiedToken, digest: string): Promise<Outcome> {
+    try {
+      const { unverifiedKid: kid, unverifiedClaims } = unverified;
+      const key = await this.#keys.key(kid);
+      if (key instanceof Refusal) return key;
+      await jwtVerify(token, key.publicKey, this.#joseOptions);
+      const identity = identityFromClaims(unverifiedClaims);
+      this.#verified?.set(digest, { identity, kid, key });
+      return identity;
+    } catch (error) {
+      // jose's errors hold the whole payload, and with it the agent's private key: they end here.
+      if (error instanceof errors.JWTExpired) return new Refusal("token_expired");
+      if (error instanceof errors.JOSEError) return new Refusal("signature_invalid");
+      throw error;
+    } finally {
+      this.#pending.delete(digest);
+    }
+  }
+}
+
+function nowInSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}

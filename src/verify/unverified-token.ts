@@ -1,0 +1,60 @@
+/** What can be said of a token before any key is looked up: its shape, its header and its claims. Nothing is trusted. */
+
+import { decodeCanonicalBase64url } from "../protocol/base64url.js";
+import { findClaimFailure, type AgentIdentityClaims, type ClaimExpectations } from "../protocol/claims.js";
+import { Refusal } from "./errors.js";
+
+/** The longest token that is looked at, in characters (all of them ASCII). */
+export const MAX_TOKEN_LENGTH = 16 * 1024;
+const MAX_KID_LENGTH = 256;
+
+export interface UnverifiedToken {
+  readonly unverifiedKid: string;
+  readonly unverifiedClaims: AgentIdentityClaims;
+}
+
+/** @param now whole seconds since the epoch */
+export function decodeUnverifiedToken(
+  token: string,
+  expected: ClaimExpectations,
+  now: number,
+): UnverifiedToken | Refusal {
+  const [header, payload] = decodeShape(token) ?? [];
+  if (header === undefined || payload === undefined) return new Refusal("token_malformed");
+
+  if (header["alg"] !== "RS256") return new Refusal("algorithm_not_allowed");
+  const kid = header["kid"];
+  const validKid = typeof kid === "string" && kid !== "" && kid.length <= MAX_KID_LENGTH;
+  // RFC 7515 §4.1.11: an extension that is not understood must be refused, and none is understood here.
+  if (!validKid || "crit" in header || header["b64"] === false) return new Refusal("token_malformed");
+
+  const failure = findClaimFailure(payload, expected, now);
+  if (failure !== undefined) return new Refusal(failure);
+  return { unverifiedKid: kid, unverifiedClaims: payload as unknown as AgentIdentityClaims };
+}
+
+function decodeShape(token: string): [header: JsonObject, payload: JsonObject] | undefined {
+  const [header, payload, signature, ...rest] = token.split(".", 4).map((part) => part || undefined);
+  if (header === undefined || payload === undefined || signature === undefined || rest.length > 0) return undefined;
+  if (decodeCanonicalBase64url(signature) === undefined) return undefined;
+  const headerObject = decodeJsonObject(header);
+  const payloadObject = headerObject && decodeJsonObject(payload);
+  return payloadObject && [headerObject, payloadObject];
+}
+
+type JsonObject = Record<string, unknown>;
+
+/** `ignoreBOM` keeps a byte-order mark in the text, where `JSON.parse` refuses it. */
+const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
+
+function decodeJsonObject(part: string): JsonObject | undefined {
+  const bytes = decodeCanonicalBase64url(part);
+  if (bytes === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = JSON.parse(strictUtf8.decode(bytes));
+  } catch {
+    return undefined;
+  }
+  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+}

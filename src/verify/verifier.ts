@@ -1,0 +1,104 @@
+/** `createVerifier`: the framework-free core. */
+
+import type { AgentIdentity } from "../protocol/agent-identity.js";
+import { CODEX_AUDIENCE, CODEX_ISSUER } from "../protocol/claims.js";
+import {
+  aNonBlankString,
+  anInteger,
+  checkedElsewhere,
+  checkOptions,
+  type OptionCheck,
+  type OptionChecks,
+} from "../protocol/options.js";
+import { Refusal, toVerifierError } from "./errors.js";
+import { JWKS_LOCATION_CHECKS, selectKeySource, type JwksLocationOptions, type JwksOptions } from "./jwks-resolver.js";
+import type { JwksResolver, KeySource } from "./key-source.js";
+import { TokenVerifier } from "./token-verifier.js";
+
+export interface VerifierOptions extends JwksLocationOptions {
+  /** The one accepted `iss`. Default `https://chatgpt.com/codex-backend/agent-identity`, whatever the base URL. */
+  issuer?: string | undefined;
+  /** The one accepted `aud`. Default `codex-app-server`. */
+  audience?: string | undefined;
+  /** For `exp` and `nbf`, in seconds: an integer of 0 to 300. Default 60, as Codex. */
+  clockTolerance?: number | undefined;
+  /** How many verified tokens are remembered (by their SHA-256). Default `{ max: 10_000 }`; `false` for none. */
+  tokenCache?: { readonly max: number } | false | undefined;
+  /** How the keys are fetched and kept, or a resolver to share. Default: the one shared resolver of the JWKS URL. */
+  jwks?: JwksOptions | JwksResolver | undefined;
+}
+
+export interface Verifier {
+  /**
+   * Verifies a bare token (no `Bearer`). It says who the agent is, not what it may do: see login restrictions for that.
+   * There is no replay check (a bearer token is meant to be sent again), and no revocation of a single token.
+   * @throws {AgentIdentityError} with the code of the first check that failed
+   */
+  verify(token: string): Promise<AgentIdentity>;
+  readonly jwks: JwksResolver;
+}
+
+const aTokenCache: OptionCheck = {
+  expected: "false or { max: a positive integer (tokens) }",
+  accepts: (value) =>
+    value === false ||
+    (typeof value === "object" &&
+      value !== null &&
+      Object.keys(value).join() === "max" &&
+      anInteger(1, 2 ** 24, "tokens").accepts((value as { max: unknown }).max)),
+};
+
+export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
+  issuer: aNonBlankString,
+  audience: aNonBlankString,
+  clockTolerance: anInteger(0, 300, "seconds"),
+  tokenCache: aTokenCache,
+  jwks: checkedElsewhere,
+  ...JWKS_LOCATION_CHECKS,
+};
+
+/**
+ * @param baseUrl the configured base URL, such as `https://chatgpt.com/backend-api`; there is no default
+ * @throws TypeError that names the fix
+ */
+export function createVerifier(baseUrl: string, options?: VerifierOptions): Verifier {
+  const checked = checkOptions("createVerifier", options, VERIFIER_OPTION_CHECKS);
+  return selectVerifier("createVerifier", baseUrl, checked).facade;
+}
+
+export interface SelectedVerifier {
+  readonly tokens: TokenVerifier;
+  readonly facade: Verifier;
+}
+
+/** Verifiers that would decide alike are one, and so is their cache of verified tokens. */
+const verifiers = new WeakMap<KeySource, Map<string, SelectedVerifier>>();
+
+/** @param options already checked */
+export function selectVerifier(where: string, baseUrl: string, options: VerifierOptions): SelectedVerifier {
+  const { issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE, clockTolerance = 60 } = options;
+  const { tokenCache = { max: 10_000 }, jwks, ...location } = options;
+  const cacheSize = tokenCache === false ? 0 : tokenCache.max;
+  const keys = selectKeySource(where, baseUrl, location, jwks);
+
+  const ofTheseKeys = verifiers.get(keys) ?? new Map<string, SelectedVerifier>();
+  verifiers.set(keys, ofTheseKeys);
+  const decidesBy = JSON.stringify([issuer, audience, clockTolerance, cacheSize]);
+  const selected =
+    ofTheseKeys.get(decidesBy) ??
+    bundle(new TokenVerifier(keys, { issuer, audience, clockTolerance }, cacheSize), keys);
+  ofTheseKeys.set(decidesBy, selected);
+  return selected;
+}
+
+function bundle(tokens: TokenVerifier, jwks: JwksResolver): SelectedVerifier {
+  const facade: Verifier = {
+    async verify(token) {
+      const outcome = await tokens.verify(token);
+      if (outcome instanceof Refusal) throw toVerifierError(outcome);
+      return outcome;
+    },
+    jwks,
+  };
+  return { tokens, facade: Object.freeze(facade) };
+}

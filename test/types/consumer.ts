@@ -1,0 +1,52 @@
+/** What a consumer writes: compiled by `npm run check:types`, never run. */
+
+import express from "express";
+import { expectTypeOf } from "vitest";
+import {
+  agentIdentityAuth,
+  agentIdentityErrorHandler,
+  createJwksResolver,
+  createVerifier,
+  type AgentIdentity,
+  type AgentIdentityErrorCode,
+} from "../../src/index.js";
+
+const agents = agentIdentityAuth("https://chatgpt.com/backend-api");
+const app = express();
+
+app.get("/tasks/:id", agents, (req, res) => {
+  expectTypeOf(req.agentIdentity).toEqualTypeOf<AgentIdentity | undefined>();
+  expectTypeOf(req.params.id).toEqualTypeOf<string>();
+  res.json({ agent: req.agentIdentity?.agentRuntimeId });
+});
+app.use("/admin", agents.restrictTo({ forcedLoginMethod: "chatgpt" }), express.Router().use(agents));
+app.use(agentIdentityErrorHandler());
+
+expectTypeOf<ReturnType<typeof agents.authenticate>>().toEqualTypeOf<Promise<AgentIdentity>>();
+expectTypeOf<"key_untrusted" | "keys_unavailable">().toExtend<AgentIdentityErrorCode>();
+
+// @ts-expect-error -- there is no default base URL
+agentIdentityAuth();
+// @ts-expect-error -- there is no default base URL
+createVerifier();
+// @ts-expect-error -- there is no default base URL
+createJwksResolver();
+// @ts-expect-error -- nor an options object in its place
+agentIdentityAuth({ realm: "x" });
+// @ts-expect-error -- an unknown option
+agentIdentityAuth("https://chatgpt.com", { audiance: "x" });
+// @ts-expect-error -- the verifier has no realm
+createVerifier("https://chatgpt.com", { realm: "x" });
+// @ts-expect-error -- a misspelt method
+agents.restrictTo({ forcedLoginMethod: "apikey" });
+// @ts-expect-error -- restrictTo has no base URL of its own
+agents.restrictTo("https://chatgpt.com", { forcedLoginMethod: "chatgpt" });
+// @ts-expect-error -- no such code
+((code: AgentIdentityErrorCode) => code)("unauthorized");
+
+app.get("/", agents, (req) => {
+  // @ts-expect-error -- an identity is read, not written
+  if (req.agentIdentity) req.agentIdentity.accountId = "acct-2";
+  // @ts-expect-error -- it has no private key
+  expectTypeOf(req.agentIdentity?.agentPrivateKey);
+});

@@ -1,0 +1,88 @@
+import { describe, expect, test } from "vitest";
+import { agentIdentityAuth, createJwksResolver, createVerifier } from "../../src/index.js";
+import { signingKey } from "../support/agents.js";
+
+const base = "https://chatgpt.com/backend-api";
+const keySet = { keys: [signingKey.jwk] };
+const store = new Map();
+
+describe("a wrong option is a TypeError that names it", () => {
+  test.each<[Record<string, unknown>, RegExp]>([
+    [{ audiance: "x" }, /there is no option "audiance"; the options are .*audience/],
+    [{ credentialsRequired: "no" }, /credentialsRequired must be true or false/],
+    [{ credentialsRequired: null }, /credentialsRequired/],
+    [{ realm: "" }, /realm must be .* printable ASCII/],
+    [{ realm: "  " }, /realm/],
+    [{ realm: "a\r\nb" }, /realm/],
+    [{ realm: "zürich" }, /realm/],
+    [{ resourceMetadata: "/.well-known/oauth-protected-resource" }, /resourceMetadata must be an absolute https URL/],
+    [{ resourceMetadata: "http://gw.example/metadata" }, /resourceMetadata/],
+    [{ resourceMetadata: 'https://gw.example/"' + "\n" }, /resourceMetadata/],
+    [{ issuer: "" }, /issuer must be a string that is not blank/],
+    [{ issuer: ["x"] }, /issuer/],
+    [{ audience: " " }, /audience/],
+    [{ audience: ["a", "b"] }, /audience/],
+    [{ clockTolerance: -1 }, /clockTolerance must be an integer of 0 to 300 \(seconds\)/],
+    [{ clockTolerance: 301 }, /clockTolerance/],
+    [{ clockTolerance: 1.5 }, /clockTolerance/],
+    [{ clockTolerance: NaN }, /clockTolerance/],
+    [{ clockTolerance: "60" }, /clockTolerance/],
+    [{ jwksUrl: "jwks" }, /jwksUrl must be an absolute http\(s\) URL/],
+    [{ jwksUrl: "http://gw.example/jwks" }, /jwksUrl is plain http/],
+    [{ allowInsecureHttp: 1 }, /allowInsecureHttp must be true or false/],
+    [{ tokenCache: true }, /tokenCache must be false or \{ max/],
+    [{ tokenCache: {} }, /tokenCache/],
+    [{ tokenCache: { max: 0 } }, /tokenCache/],
+    [{ tokenCache: { max: 1, ttl: 1 } }, /tokenCache/],
+    [{ jwks: null }, /jwks: the options must be an object/],
+    [{ jwks: { maxAge: 1 } }, /jwks: there is no option "maxAge"; the options are cacheMaxAge/],
+    ...["cacheMaxAge", "cooldownDuration", "timeoutDuration", "staleIfErrorDuration"].flatMap(
+      (name): [Record<string, unknown>, RegExp][] =>
+        [NaN, -1, 1.5, Infinity, "1000", null].map((value) => [
+          { jwks: { [name]: value } },
+          new RegExp(`${name} must be an integer of [01] .*\\(ms\\)`),
+        ]),
+    ),
+    [{ jwks: { cacheMaxAge: 0 } }, /cacheMaxAge must be an integer of 1 or more/],
+    [{ jwks: { timeoutDuration: 0 } }, /timeoutDuration/],
+    [{ jwks: { timeoutDuration: 2 ** 31 } }, /timeoutDuration/],
+    [{ jwks: { fetch: "fetch" } }, /fetch must be a function/],
+    [{ jwks: { store: {} } }, /store must be a store with get\(\) and set\(\)/],
+    [{ jwks: { keySet: null } }, /keySet must be a JWKS/],
+    [{ jwks: { keySet: { keys: [] } } }, /keySet must be a JWKS .* no usable key/],
+    [{ jwks: { keySet, fetch } }, /leave out the other jwks options/],
+    [{ jwks: { keySet }, jwksUrl: "https://gw.example/jwks" }, /keySet and jwksUrl exclude each other/],
+    [{ jwks: createJwksResolver("https://gw.example") }, /another JWKS URL/],
+  ])("%o", (options, message) => {
+    const construct = () => agentIdentityAuth(base, options);
+    expect(construct).toThrow(TypeError);
+    expect(construct).toThrow(message);
+  });
+
+  test.each([null, 7, "options", []])("%j instead of options", (options) => {
+    expect(() => agentIdentityAuth(base, options as never)).toThrow(/agentIdentityAuth: the options must be an object/);
+    expect(() => createVerifier(base, options as never)).toThrow(/createVerifier: the options must be an object/);
+    expect(() => createJwksResolver(base, options as never)).toThrow(/createJwksResolver: the options must be an/);
+  });
+
+  test("the verifier does not take the middleware's options", () => {
+    expect(() => createVerifier(base, { realm: "x" } as never)).toThrow(/createVerifier: there is no option "realm"/);
+  });
+});
+
+test.each([
+  {},
+  { clockTolerance: 0 },
+  { clockTolerance: 300 },
+  { clockTolerance: undefined, jwks: undefined, realm: undefined, tokenCache: undefined },
+  { resourceMetadata: "https://gw.example/.well-known/oauth-protected-resource" },
+  { resourceMetadata: "http://127.0.0.1:8080/metadata" },
+  { realm: 'with "quotes" and \\' },
+  { tokenCache: false as const },
+  { tokenCache: { max: 1 } },
+  { jwks: { cooldownDuration: 0, staleIfErrorDuration: 0, fetch, store } },
+  { jwks: { keySet, fetch: undefined } },
+  { jwks: createJwksResolver("https://chatgpt.com/", { timeoutDuration: 1 }) },
+])("%o is fine", (options) => {
+  expect(agentIdentityAuth(base, options)).toBeTypeOf("function");
+});
