@@ -11,6 +11,8 @@ export interface AgentIdentityClaims {
   iat: number;
   exp: number;
   nbf?: number;
+  /** Not used; but what Codex refuses for it is refused here. */
+  sub?: string | number | boolean | null;
   agent_runtime_id: string;
   agent_private_key: string;
   account_id: string;
@@ -38,6 +40,7 @@ const CLAIM_CHECKS: Record<Exclude<keyof AgentIdentityClaims, "iss" | "aud">, (v
   iat: isTimestamp,
   exp: isTimestamp,
   nbf: (value) => value === undefined || isTimestamp(value),
+  sub: (value) => typeof value !== "object" || value === null,
   agent_runtime_id: isId,
   agent_private_key: isString,
   account_id: isId,
@@ -47,7 +50,9 @@ const CLAIM_CHECKS: Record<Exclude<keyof AgentIdentityClaims, "iss" | "aud">, (v
   chatgpt_account_is_fedramp: (value) => typeof value === "boolean",
 };
 
-export const REQUIRED_CLAIMS = Object.keys(CLAIM_CHECKS).filter((name) => name !== "nbf" && name !== "email");
+export const REQUIRED_CLAIMS = Object.entries(CLAIM_CHECKS).flatMap(([name, isValid]) =>
+  isValid(undefined) ? [] : [name],
+);
 
 /** Whether every claim but `iss` and `aud` is there and of its type. */
 export function claimsAreWellFormed(payload: Record<string, unknown>): boolean {

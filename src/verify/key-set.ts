@@ -46,23 +46,39 @@ export function parseKeySet(document: unknown, previous?: KeySet): KeySet | stri
 function usableKey(jwk: Record<string, unknown>, previous: TrustedKey | undefined): TrustedKey | undefined {
   const { kty, use, alg, key_ops: operations, n, e } = jwk;
   if (kty !== "RSA" || typeof n !== "string" || typeof e !== "string") return undefined;
-  if (use !== undefined && use !== "sig") return undefined;
-  if (alg !== undefined && alg !== "RS256") return undefined;
-  if (operations !== undefined && !(Array.isArray(operations) && operations.includes("verify"))) return undefined;
+  if (isPresent(use) && use !== "sig") return undefined;
+  if (isPresent(alg) && alg !== "RS256") return undefined;
+  if (isPresent(operations) && !(Array.isArray(operations) && operations.includes("verify"))) return undefined;
   if (previous?.jwk.n === n && previous.jwk.e === e) return previous;
   return importRsaKey({ kty, n, e });
 }
 
+/** `null` counts as absent, as it does for Codex. */
+function isPresent(member: unknown): boolean {
+  return member !== undefined && member !== null;
+}
+
 const MIN_MODULUS_BITS = 2048;
+/** These are Codex's bounds: what it refuses must not be accepted here. */
+const MAX_MODULUS_BITS = 8192;
+const MIN_EXPONENT = 3n;
+const MAX_EXPONENT = 2n ** 33n - 1n;
 
 function importRsaKey(jwk: TrustedKey["jwk"]): TrustedKey | undefined {
-  if (decodeCanonicalBase64url(jwk.n) === undefined || decodeCanonicalBase64url(jwk.e) === undefined) return undefined;
+  if (!isCanonicalInteger(jwk.n) || !isCanonicalInteger(jwk.e)) return undefined;
   let publicKey: KeyObject;
   try {
     publicKey = createPublicKey({ key: jwk, format: "jwk" });
   } catch {
     return undefined;
   }
-  const bits = publicKey.asymmetricKeyDetails?.modulusLength ?? 0;
-  return bits >= MIN_MODULUS_BITS ? { publicKey, jwk } : undefined;
+  const { modulusLength: bits = 0, publicExponent: exponent = 0n } = publicKey.asymmetricKeyDetails ?? {};
+  if (bits < MIN_MODULUS_BITS || bits > MAX_MODULUS_BITS) return undefined;
+  if (exponent < MIN_EXPONENT || exponent > MAX_EXPONENT || exponent % 2n === 0n) return undefined;
+  return { publicKey, jwk };
+}
+
+/** RFC 7518 §2, Base64urlUInt: no leading zero octet. */
+function isCanonicalInteger(text: string): boolean {
+  return (decodeCanonicalBase64url(text)?.[0] ?? 0) !== 0;
 }

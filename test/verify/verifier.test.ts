@@ -174,6 +174,8 @@ describe("3. claims", () => {
     ...["agent_private_key", "plan_type"].flatMap((name): [string, string, unknown][] =>
       [undefined, null, 1, {}].map((value) => [name, "claims_invalid", value]),
     ),
+    ["sub", "claims_invalid", ["x"]],
+    ["sub", "claims_invalid", {}],
     ["email", "claims_invalid", 1],
     ["email", "claims_invalid", ["agent@example.com"]],
     ...[undefined, null, "false", 0].map((value): [string, string, unknown] => [
@@ -191,6 +193,8 @@ describe("3. claims", () => {
     ["exp", 2 ** 53 - 1],
     ["nbf", undefined],
     ["nbf", 0],
+    ["sub", 1],
+    ["sub", null],
     ["email", undefined],
     ["email", null],
     ["email", ""],
@@ -288,11 +292,14 @@ describe("4. key", () => {
   const other = createSigningKey("key-1").jwk;
   const weak = createSigningKey("key-1", 1024);
   const spare = createSigningKey("spare").jwk;
+  const withLeadingZero = (text: unknown) =>
+    Buffer.concat([Buffer.alloc(1), Buffer.from(String(text), "base64url")]).toString("base64url");
   const elliptic = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
 
   test.each<[string, unknown[]]>([
     ["alone", [jwk]],
     ["without use, alg and key_ops", [{ ...jwk, use: undefined, alg: undefined }]],
+    ["with use, alg and key_ops of null", [{ ...jwk, use: null, alg: null, key_ops: null }]],
     ["with key_ops", [{ ...jwk, key_ops: ["sign", "verify"] }]],
     ["with private members", [{ ...signingKey.privateKey.export({ format: "jwk" }), kid: "key-1" }]],
     ["first of two with its kid", [jwk, other]],
@@ -316,6 +323,13 @@ describe("4. key", () => {
     ["without an exponent", [{ ...jwk, e: undefined }]],
     ["with a modulus that is not base64url", [{ ...jwk, n: "+".repeat(342) }]],
     ["with an empty modulus", [{ ...jwk, n: "" }]],
+    ["with a leading zero in the modulus", [{ ...jwk, n: withLeadingZero(jwk["n"]) }]],
+    ["with a leading zero in the exponent", [{ ...jwk, e: withLeadingZero(jwk["e"]) }]],
+    ["with padding in the modulus", [{ ...jwk, n: `${String(jwk["n"])}=` }]],
+    ["with an exponent of 1", [{ ...jwk, e: "AQ" }]],
+    ["with an even exponent", [{ ...jwk, e: "AQAA" }]],
+    ["with an exponent over 2^33", [{ ...jwk, e: "AgAAAAE" }]],
+    ["of 8200 bits", [{ ...jwk, n: Buffer.alloc(1025, 0xff).toString("base64url") }]],
     ["second, after one that is not usable", [{ ...jwk, use: "enc" }, jwk]],
   ])("not usable: %s", async (_, keys) => {
     const options = { jwks: { keySet: { keys: [...(keys as object[]), spare] } } };

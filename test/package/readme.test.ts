@@ -1,0 +1,73 @@
+import { execFile, spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { expect, onTestFinished, test } from "vitest";
+
+const run = promisify(execFile);
+const readme = readFileSync("README.md", "utf8");
+const blocks = [...readme.matchAll(/```ts\n([^]*?)```/g)].map(([, code = ""]) => code);
+
+/** A module in the package's own tree, where its name resolves to its build. */
+function writeModule(code: string): string {
+  const directory = mkdtempSync(join("test", "package", ".readme-"));
+  onTestFinished(() => {
+    rmSync(directory, { recursive: true });
+  });
+  const file = join(directory, "block.ts");
+  writeFileSync(file, code);
+  return file;
+}
+
+test("the first code block is within the first ten lines", () => {
+  expect(readme.split("\n").findIndex((line) => line.startsWith("```ts"))).toBeLessThan(10);
+});
+
+test.each(blocks)("type-checks and runs:\n%s", async (code) => {
+  const port = await freePort();
+  const file = writeModule(code.replace("listen(3000)", `listen(${String(port)}, "127.0.0.1")`));
+  const options = [
+    "--noEmit",
+    "--strict",
+    "--module",
+    "nodenext",
+    "--target",
+    "es2023",
+    "--types",
+    "node",
+    "--skipLibCheck",
+  ];
+  await run(process.execPath, ["node_modules/typescript/bin/tsc", "--ignoreConfig", ...options, file]);
+
+  const child = spawn(process.execPath, ["--import", "tsx", file], { stdio: ["ignore", "inherit", "inherit"] });
+  onTestFinished(() => void child.kill("SIGKILL"));
+  if (!code.includes("listen(3000)")) {
+    expect(await once(child, "exit")).toEqual([0, null]);
+    return;
+  }
+  const answer = await answerOf(`http://127.0.0.1:${String(port)}/tasks`);
+  expect(answer.status).toBe(401);
+  expect(await answer.json()).toMatchObject({ error: { code: "credentials_missing" } });
+});
+
+async function freePort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as AddressInfo;
+  server.close();
+  return port;
+}
+
+/** Asks until the server listens; the test's time limit ends it. */
+async function answerOf(url: string): Promise<Response> {
+  for (;;) {
+    try {
+      return await fetch(url);
+    } catch {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+}
