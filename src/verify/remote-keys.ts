@@ -19,7 +19,7 @@ export interface RemoteKeysSettings {
 }
 
 /** How long a refresh waits for the store before it asks the endpoint as well, and when it stops listening. In ms. */
-const STORE_HEAD_START = 250;
+const STORE_HEAD_START = 100;
 const STORE_TIMEOUT = 2_000;
 
 /** A key set and when it was asked for. It ages by the monotonic clock: a wall clock that jumps ages nothing. */
@@ -29,6 +29,8 @@ interface DatedKeySet {
   readonly askedAt: number;
   /** The same moment in ms since the epoch, for `status()` and for the store. */
   readonly fetchedAt: number;
+  /** Which of our fetches brought it, counted from 1; 0 for none. */
+  readonly fetchNumber: number;
 }
 
 export class RemoteKeys implements KeySource {
@@ -37,8 +39,10 @@ export class RemoteKeys implements KeySource {
   readonly #backOff = new BackOff();
   #current: DatedKeySet | undefined;
   #refreshing: Promise<void> | undefined;
-  /** When an unknown `kid` last started a refresh. */
-  #windowOpenedAt = -Infinity;
+  /** How many fetches have been started. */
+  #fetches = 0;
+  /** When an unknown `kid` last started a refresh, and the number of its fetch. */
+  #window = { openedAt: -Infinity, fetchNumber: 0 };
   #lastError: string | null = null;
 
   constructor(url: string, settings: RemoteKeysSettings) {
@@ -50,12 +54,12 @@ export class RemoteKeys implements KeySource {
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
     const now = performance.now();
     const set = this.#serving(now);
-    if (set === undefined) return this.#keyAfterRefresh(kid, now);
+    if (set === undefined) return this.#keyAfterRefresh(kid);
     const age = now - set.askedAt;
     const { cacheMaxAge } = this.#settings;
     if (age >= cacheMaxAge / 2 && this.#backOff.remaining(now) === 0) void this.#refresh();
-    if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid, now);
-    return set.keys.get(kid) ?? this.#unknownKid(kid, now);
+    if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid);
+    return set.keys.get(kid) ?? this.#unknownKid(kid, this.#fetches);
   }
 
   async ready(): Promise<void> {
@@ -82,16 +86,21 @@ export class RemoteKeys implements KeySource {
     return set !== undefined && now - set.askedAt < cacheMaxAge + staleIfErrorDuration ? set : undefined;
   }
 
-  async #keyAfterRefresh(kid: string, arrivedAt: number): Promise<TrustedKey | Refusal> {
-    if (this.#refreshing === undefined && this.#backOff.remaining(arrivedAt) > 0) return this.#unavailable(kid);
+  async #keyAfterRefresh(kid: string): Promise<TrustedKey | Refusal> {
+    const fetchesBefore = this.#fetches;
+    const backingOff = this.#backOff.remaining(performance.now()) > 0;
+    if (this.#refreshing === undefined && backingOff) return this.#unavailable(kid);
     await this.#refresh();
     const set = this.#serving(performance.now());
     if (set === undefined) return this.#unavailable(kid);
-    return set.keys.get(kid) ?? this.#unknownKid(kid, arrivedAt);
+    return set.keys.get(kid) ?? this.#unknownKid(kid, fetchesBefore);
   }
 
-  /** One refresh per window may be started by unknown `kid`s, however many there are. */
-  async #unknownKid(kid: string, arrivedAt: number): Promise<TrustedKey | Refusal> {
+  /**
+   * One refresh per window may be started by unknown `kid`s, however many there are.
+   * @param fetchesBefore how many fetches had been started when the token came: the answer to a later one is conclusive
+   */
+  async #unknownKid(kid: string, fetchesBefore: number): Promise<TrustedKey | Refusal> {
     for (;;) {
       await this.#refreshing;
       const now = performance.now();
@@ -99,13 +108,13 @@ export class RemoteKeys implements KeySource {
       if (set === undefined) return this.#unavailable(kid);
       const key = set.keys.get(kid);
       if (key !== undefined) return key;
-      if (set.askedAt >= arrivedAt) return this.#untrusted(kid);
+      if (set.fetchNumber > fetchesBefore) return this.#untrusted(kid);
       if (this.#refreshing) continue;
-      if (now < this.#windowOpenedAt + this.#settings.cooldownDuration) {
-        return set.askedAt >= this.#windowOpenedAt ? this.#untrusted(kid) : this.#unavailable(kid);
+      if (now < this.#window.openedAt + this.#settings.cooldownDuration) {
+        return set.fetchNumber >= this.#window.fetchNumber ? this.#untrusted(kid) : this.#unavailable(kid);
       }
       if (this.#backOff.remaining(now) > 0) return this.#unavailable(kid);
-      this.#windowOpenedAt = now;
+      this.#window = { openedAt: now, fetchNumber: this.#fetches + 1 };
       void this.#refresh({ readStore: false });
     }
   }
@@ -132,6 +141,7 @@ export class RemoteKeys implements KeySource {
     const { fetch, timeoutDuration, store, cacheMaxAge, staleIfErrorDuration } = this.#settings;
     const askedAt = performance.now();
     const fetchedAt = Date.now();
+    const fetchNumber = ++this.#fetches;
     const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: this.#current?.keys });
     if ("error" in answer) {
       this.#backOff.failed(performance.now(), answer.retryAfter);
@@ -141,7 +151,7 @@ export class RemoteKeys implements KeySource {
     this.#backOff.succeeded();
     this.#lastError = null;
     const { keySet: keys } = answer;
-    if (this.#current === undefined || askedAt >= this.#current.askedAt) this.#current = { keys, askedAt, fetchedAt };
+    if (askedAt >= (this.#current?.askedAt ?? -Infinity)) this.#current = { keys, askedAt, fetchedAt, fetchNumber };
     if (store) writeStoredKeySet(store, this.url, { keys, fetchedAt }, cacheMaxAge + staleIfErrorDuration);
     return true;
   }
@@ -150,7 +160,8 @@ export class RemoteKeys implements KeySource {
     const stored = await Promise.race([readStoredKeySet(store, this.url, this.#current?.keys), delay(STORE_TIMEOUT)]);
     // By the wall clock, which is what the entry has: an entry of our own is never newer than the set it came from.
     if (stored === undefined || stored.fetchedAt <= (this.#current?.fetchedAt ?? -Infinity)) return;
-    this.#current = { ...stored, askedAt: performance.now() - (Date.now() - stored.fetchedAt) };
+    const askedAt = performance.now() - (Date.now() - stored.fetchedAt);
+    this.#current = { ...stored, askedAt, fetchNumber: 0 };
   }
 
   #untrusted(kid: string): Refusal {

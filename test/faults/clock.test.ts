@@ -1,0 +1,73 @@
+import { expect, test } from "vitest";
+import { mint, now, signingKey } from "../support/agents.js";
+import { sendJson } from "../support/servers.js";
+import { minutes, takeOverClock } from "./clock.js";
+import { startProtectedApi } from "./protected-api.js";
+
+const HOUR = minutes(60);
+
+test.each([
+  ["forward", 48 * HOUR],
+  ["back", -48 * HOUR],
+])("a wall clock that jumps %s ages no key set and fetches nothing", async (_, jump) => {
+  const clock = takeOverClock();
+  const { backend, valid } = await startProtectedApi();
+  const token = mint({ exp: now() + 7 * 86_400 });
+  await valid(token);
+  backend.answer = (_req, res) => res.writeHead(500).end();
+  clock.jump(jump);
+  for (let i = 0; i < 3; i++) expect((await valid(token)).status).toBe(200);
+  expect((await valid(mint())).status).toBe(200);
+  expect(backend.fetches).toBe(1);
+});
+
+test("a wall clock that jumps forward expires tokens, remembered ones too; one that is set right again revives them", async () => {
+  const clock = takeOverClock();
+  const { valid, invalid } = await startProtectedApi();
+  const token = mint();
+  await valid(token);
+  clock.jump(HOUR + minutes(1));
+  expect(await invalid(token)).toMatchObject({ status: 401 });
+  clock.jump(-HOUR - minutes(1));
+  expect((await valid(token)).status).toBe(200);
+});
+
+test("a wall clock that jumps back during an outage lengthens no back-off", async () => {
+  const clock = takeOverClock();
+  const { backend, valid } = await startProtectedApi();
+  backend.answer = (_req, res) => res.writeHead(500).end();
+  await valid(undefined, { outage: true });
+  clock.jump(-HOUR);
+  backend.answer = undefined;
+  clock.advance(2_000);
+  expect((await valid()).status).toBe(200);
+});
+
+test("an answer that comes after its deadline is dropped: the newer set stays", async () => {
+  const releases: (() => void)[] = [];
+  const old = { keys: [{ ...signingKey.jwk, kid: "old" }] };
+  const clock = takeOverClock();
+  const { backend, verifier, valid } = await startProtectedApi({
+    timeoutDuration: 200,
+    // It ignores its signal, as custom ones do: the first answer arrives long after it was given up.
+    fetch: async (url) => {
+      const response = await fetch(url);
+      if (backend.fetches === 1) await new Promise<void>((resolve) => releases.push(resolve));
+      return response;
+    },
+  });
+  backend.answer = (_req, res) => {
+    sendJson(res, old);
+  };
+  expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+  backend.answer = undefined;
+  clock.advance(30_000);
+  expect((await valid()).status).toBe(200);
+  expect(releases).toHaveLength(1);
+  releases.forEach((release) => {
+    release();
+  });
+  await new Promise(setImmediate);
+  expect(verifier.jwks.status().kids).toEqual(["key-1"]);
+  expect((await valid()).status).toBe(200);
+});

@@ -1,0 +1,153 @@
+import { describe, expect, test } from "vitest";
+import { createSigningKey, mint } from "../support/agents.js";
+import { minutes, takeOverClock } from "./clock.js";
+import { median, report, startProtectedApi } from "./protected-api.js";
+
+const dead = (_req: unknown, res: { writeHead(status: number): { end(): void } }) => {
+  res.writeHead(500).end();
+};
+const hanging = () => undefined;
+
+describe("with a warm set", () => {
+  test("an outage is not felt up to the ceiling, costs a constant, and past the ceiling is 503", async () => {
+    const clock = takeOverClock();
+    const { backend, verifier, valid } = await startProtectedApi();
+    await valid();
+    backend.answer = dead;
+    // Ten minutes of cacheMaxAge and an hour on top, with a request every 5 s; the refresh begins at half the age.
+    const durations = [];
+    for (let second = 5; second < 70 * 60; second += 5) {
+      clock.advance(5_000);
+      durations.push(
+        (await valid(second % 50 ? undefined : mint({ exp: Math.floor(Date.now() / 1000) + 60 }))).duration,
+      );
+    }
+    const attempts = backend.fetches - 1;
+    expect(verifier.jwks.status()).toMatchObject({ stale: true, lastError: "status 500" });
+    // 65 minutes of attempts, 15 to 30 s apart once the back-off has grown, after a few quicker ones.
+    expect(attempts).toBeGreaterThan(65);
+    expect(attempts).toBeLessThan(65 * 4 + 6);
+    clock.advance(5_000);
+    expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+    report(
+      `outage of 70 min: ${durations.length} requests accepted, ${attempts} attempts, median ${median(durations).toFixed(1)} ms`,
+    );
+
+    backend.answer = undefined;
+    clock.advance(30_000);
+    expect((await valid()).status).toBe(200);
+    expect(verifier.jwks.status()).toMatchObject({ stale: false, lastError: null });
+  });
+
+  test("once an attempt has failed, nobody waits for the next: a hanging endpoint delays no request", async () => {
+    const clock = takeOverClock();
+    const { backend, valid } = await startProtectedApi({ timeoutDuration: 300 });
+    await valid();
+    backend.answer = hanging;
+    clock.advance(minutes(11));
+    const first = await valid();
+    expect(first).toMatchObject({ status: 200 });
+    const durations = [];
+    for (let i = 0; i < 50; i++) {
+      clock.advance(2_000);
+      const asked = await valid();
+      expect(asked.status).toBe(200);
+      durations.push(asked.duration);
+    }
+    expect(median(durations)).toBeLessThan(100);
+    report(
+      `hanging endpoint: the first request waits ${first.duration.toFixed()} ms, the next 50 a median of ${median(durations).toFixed(1)} ms`,
+    );
+  });
+
+  test("from half its age a set is refreshed in the background: nobody waits", async () => {
+    const clock = takeOverClock();
+    const { backend, verifier, valid } = await startProtectedApi({ timeoutDuration: 1_000 });
+    const token = mint();
+    await valid(token);
+    backend.answer = hanging;
+    clock.advance(minutes(5));
+    for (let i = 0; i < 10; i++)
+      expect((await valid(i % 2 ? token : mint({ jti: String(i) }))).duration).toBeLessThan(500);
+    expect(backend.fetches).toBe(2);
+    backend.answer = undefined;
+    await expect.poll(() => verifier.jwks.status().lastError).toBe("no complete answer within 1000 ms");
+  });
+
+  test("a ceiling of 0 serves nothing stale", async () => {
+    const clock = takeOverClock();
+    const { backend, valid } = await startProtectedApi({ staleIfErrorDuration: 0 });
+    const token = mint();
+    await valid(token);
+    backend.answer = dead;
+    clock.advance(minutes(10) - 1);
+    expect((await valid(token)).status).toBe(200);
+    clock.advance(1);
+    expect(await valid(token, { outage: true })).toMatchObject({ status: 503 });
+  });
+});
+
+test("recovery comes within one back-off step", async () => {
+  const clock = takeOverClock();
+  const { backend, valid } = await startProtectedApi();
+  backend.answer = dead;
+  const steps = [];
+  for (let i = 0; i < 8; i++) {
+    const { retryAfter = 0 } = await valid(undefined, { outage: true });
+    steps.push(retryAfter);
+    clock.advance(retryAfter * 1_000);
+  }
+  expect(backend.fetches).toBe(8);
+  expect(steps.map((step) => step >= 1 && step <= 30)).toEqual(Array(8).fill(true));
+  const { retryAfter = 0 } = await valid(undefined, { outage: true });
+  backend.answer = undefined;
+  expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+  clock.advance(retryAfter * 1_000);
+  expect((await valid()).status).toBe(200);
+  expect(steps[0]).toBeLessThanOrEqual(2);
+  expect(steps[7]).toBeGreaterThanOrEqual(15);
+  report(`back-off: told to wait ${steps.join(", ")} s; recovered after ${retryAfter} s more`);
+});
+
+describe("ready", () => {
+  test("resolves with a usable set, joins a running fetch, and ignores the back-off", async () => {
+    const { backend, verifier, valid } = await startProtectedApi();
+    backend.answer = dead;
+    await expect(verifier.jwks.ready()).rejects.toMatchObject({ code: "keys_unavailable", status: 503 });
+    await expect(verifier.jwks.ready()).rejects.toMatchObject({ code: "keys_unavailable", status: 503 });
+    expect(backend.fetches).toBe(2);
+    backend.answer = undefined;
+    await Promise.all([verifier.jwks.ready(), verifier.jwks.ready(), valid()]);
+    expect(backend.fetches).toBe(3);
+    await verifier.jwks.ready();
+    expect(backend.fetches).toBe(3);
+  });
+
+  test("resolves in an outage while a set is within its ceiling", async () => {
+    const clock = takeOverClock();
+    const { backend, verifier, valid } = await startProtectedApi();
+    await valid();
+    backend.answer = dead;
+    clock.advance(minutes(69));
+    await verifier.jwks.ready();
+    clock.advance(minutes(1));
+    await expect(verifier.jwks.ready()).rejects.toMatchObject({ code: "keys_unavailable" });
+  });
+});
+
+test("an unknown kid in an outage is 503, not 401, and costs no fetch while backing off", async () => {
+  const clock = takeOverClock();
+  const { backend, valid, invalid } = await startProtectedApi();
+  await valid();
+  backend.answer = dead;
+  const newKey = createSigningKey("key-2");
+  expect(await invalid(mint({}, newKey))).toMatchObject({ status: 503 });
+  for (let i = 0; i < 20; i++)
+    expect(await invalid(mint({}, { ...newKey, kid: `junk-${i}` }))).toMatchObject({ status: 503 });
+  expect(backend.fetches).toBe(2);
+  expect((await valid()).status).toBe(200);
+  clock.advance(10_000);
+  backend.keys = [...backend.keys, newKey.jwk];
+  backend.answer = undefined;
+  expect((await valid(mint({}, newKey))).status).toBe(200);
+});

@@ -1,0 +1,189 @@
+import { execFile } from "node:child_process";
+import { promisify } from "node:util";
+import { Keyv } from "keyv";
+import { describe, expect, test } from "vitest";
+import { createVerifier, type JwksStore } from "../../src/index.js";
+import { createSigningKey, mint, signingKey } from "../support/agents.js";
+import { redisIsInstalled, startRedis } from "../support/redis.js";
+import { startBackend, stop } from "../support/servers.js";
+import { minutes, takeOverClock } from "./clock.js";
+import { report, startProtectedApi } from "./protected-api.js";
+
+const dead = (_req: unknown, res: { writeHead(status: number): { end(): void } }) => {
+  res.writeHead(500).end();
+};
+const jwks = JSON.stringify({ keys: [signingKey.jwk] });
+const never = (): Promise<never> => new Promise(() => undefined);
+
+/** A store that holds one entry, whatever it is asked for. */
+const holding = (entry: unknown): JwksStore => ({ get: () => entry, set: () => undefined });
+
+/** An API of a fleet whose backend answers 500. */
+async function startWithDeadBackend(store: JwksStore) {
+  const api = await startProtectedApi({ store });
+  api.backend.answer = dead;
+  return api;
+}
+
+test("Keyv in memory: the second of a fleet starts while the backend is down", async () => {
+  const store = new Keyv();
+  const first = await startProtectedApi({ store });
+  await first.valid();
+  const second = createVerifier(first.backend.baseUrl, { jwks: { store } });
+  await stop(first.backend.server);
+  await second.jwks.ready();
+  expect(await second.verify(mint())).toMatchObject({ agentRuntimeId: "agent-1" });
+  expect(second.jwks.status()).toEqual(first.verifier.jwks.status());
+});
+
+test("the entry is written with a life of cacheMaxAge and staleIfErrorDuration", async () => {
+  const written: unknown[][] = [];
+  const store: JwksStore = { get: () => undefined, set: (...entry) => written.push(entry) };
+  const { verifier, valid } = await startProtectedApi({ store, cacheMaxAge: 1_000, staleIfErrorDuration: 500 });
+  await valid();
+  const { url, fetchedAt } = verifier.jwks.status();
+  expect(written).toEqual([
+    [`agent-identity-auth:jwks:${url}`, { jwks: expect.any(String) as string, fetchedAt }, 1_500],
+  ]);
+  expect(JSON.parse((written[0]?.[1] as { jwks: string }).jwks)).toEqual({
+    keys: [{ kid: "key-1", kty: "RSA", n: signingKey.jwk["n"], e: "AQAB" }],
+  });
+});
+
+test.skipIf(!redisIsInstalled)("Redis: another process starts while the backend is down", async () => {
+  const redisUrl = await startRedis();
+  const { baseUrl, server } = await startBackend();
+  const member = () =>
+    promisify(execFile)(process.execPath, [
+      "--import",
+      "tsx",
+      "test/faults/fleet-member.ts",
+      baseUrl,
+      redisUrl,
+      mint(),
+    ]);
+  const expected = { agentRuntimeId: "agent-1", kids: ["key-1"] };
+  expect(JSON.parse((await member()).stdout)).toEqual(expected);
+  await stop(server);
+  expect(JSON.parse((await member()).stdout)).toEqual(expected);
+  report("fleet on Redis: the second process verified a token with its backend down");
+});
+
+describe("an entry", () => {
+  test("that is fresh means no fetch; from half its age one runs in the background", async () => {
+    const clock = takeOverClock();
+    const { backend, valid } = await startProtectedApi({
+      store: holding({ jwks, fetchedAt: Date.now() - minutes(4) }),
+    });
+    await valid();
+    expect(backend.fetches).toBe(0);
+    clock.advance(minutes(1));
+    await valid();
+    await expect.poll(() => backend.fetches).toBe(1);
+  });
+
+  test("older than cacheMaxAge serves only while the endpoint fails", async () => {
+    const store = holding({ jwks, fetchedAt: Date.now() - minutes(30) });
+    const up = await startProtectedApi({ store });
+    await up.valid();
+    expect(up.backend.fetches).toBe(1);
+    const down = await startWithDeadBackend(store);
+    expect((await down.valid()).status).toBe(200);
+    expect(down.verifier.jwks.status()).toMatchObject({ stale: true, lastError: "status 500" });
+  });
+
+  test.each<[string, unknown]>([
+    ["is not there", undefined],
+    ["is null", null],
+    ["is text", jwks],
+    ["has no date", { jwks }],
+    ["has a date of another type", { jwks, fetchedAt: new Date() }],
+    ["is from the future", { jwks, fetchedAt: Date.now() + minutes(1) }],
+    ["is past the ceiling", { jwks, fetchedAt: Date.now() - minutes(71) }],
+    ["holds an object", { jwks: { keys: [signingKey.jwk] }, fetchedAt: Date.now() }],
+    ["holds no JSON", { jwks: "{", fetchedAt: Date.now() }],
+    ["holds no usable key", { jwks: '{"keys":[]}', fetchedAt: Date.now() }],
+    ["is larger than a response may be", { jwks: jwks.padEnd(256 * 1024 + 1), fetchedAt: Date.now() }],
+  ])("that %s counts as absent", async (_, entry) => {
+    const up = await startProtectedApi({ store: holding(entry) });
+    await up.valid();
+    expect(up.backend.fetches).toBe(1);
+    const down = await startWithDeadBackend(holding(entry));
+    expect(await down.valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+  });
+
+  test("that is older never replaces a newer set, nor does our own come back as news", async () => {
+    const clock = takeOverClock();
+    const old = createSigningKey("old");
+    const entry = { jwks: JSON.stringify({ keys: [old.jwk] }), fetchedAt: Date.now() };
+    const { backend, verifier, valid } = await startProtectedApi({ store: holding(entry) });
+    await valid(mint({}, old));
+    expect(backend.fetches).toBe(0);
+    for (let refresh = 1; refresh <= 2; refresh++) {
+      clock.advance(minutes(10));
+      await valid();
+      expect(backend.fetches).toBe(refresh);
+      expect(verifier.jwks.status().kids).toEqual(["key-1"]);
+    }
+  });
+
+  test("that another process refreshed spares the fetch", async () => {
+    const clock = takeOverClock();
+    const entry = { jwks, fetchedAt: Date.now() };
+    const { backend, verifier, valid } = await startProtectedApi({ store: holding(entry) });
+    await valid();
+    clock.advance(minutes(6));
+    entry.fetchedAt = Date.now() - minutes(1);
+    await valid();
+    await expect.poll(() => verifier.jwks.status().fetchedAt).toBe(entry.fetchedAt);
+    expect(backend.fetches).toBe(0);
+  });
+
+  test("is not asked for when a token has an unknown kid: the endpoint knows better", async () => {
+    const newKey = createSigningKey("key-2");
+    const { backend, valid } = await startProtectedApi({ store: holding({ jwks, fetchedAt: Date.now() }) });
+    await valid();
+    backend.keys = [signingKey.jwk, newKey.jwk];
+    expect((await valid(mint({}, newKey))).status).toBe(200);
+    expect(backend.fetches).toBe(1);
+  });
+});
+
+describe("a store that", () => {
+  const broken = () => {
+    throw new Error("secret");
+  };
+  test.each<[string, JwksStore]>([
+    ["hangs", { get: never, set: never }],
+    ["rejects", { get: () => Promise.reject(new Error("x")), set: () => Promise.reject(new Error("x")) }],
+    ["throws", { get: broken, set: broken }],
+  ])("%s delays nobody and costs nothing but the sharing", async (name, store) => {
+    const { backend, valid } = await startProtectedApi({ store });
+    const cold = await valid();
+    expect(cold.status).toBe(200);
+    expect(cold.duration).toBeLessThan(1_000);
+    expect((await valid()).status).toBe(200);
+    expect(backend.fetches).toBe(1);
+    report(`store that ${name}: the cold request took ${cold.duration.toFixed()} ms`);
+  });
+
+  test("hangs while the backend is down is an outage, told within its 2 s", async () => {
+    const { backend, valid } = await startWithDeadBackend({ get: never, set: never });
+    const { status, duration } = await valid(undefined, { outage: true });
+    expect(status).toBe(503);
+    expect(duration).toBeLessThan(4_000);
+    expect(backend.fetches).toBe(1);
+  });
+
+  test("is slow is overtaken by the endpoint, and waited for when that fails", async () => {
+    const slow = (): JwksStore => ({
+      get: () => new Promise((resolve) => setTimeout(resolve, 700, { jwks, fetchedAt: Date.now() - minutes(20) })),
+      set: () => undefined,
+    });
+    const up = await startProtectedApi({ store: slow() });
+    expect((await up.valid()).duration).toBeLessThan(700);
+    expect(up.backend.fetches).toBe(1);
+    const down = await startWithDeadBackend(slow());
+    expect((await down.valid()).status).toBe(200);
+  });
+});
