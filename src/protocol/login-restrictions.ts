@@ -1,6 +1,6 @@
 /** Login restrictions, in Codex's own terms; one check for the middleware and for the login side. */
 
-import { checkOptions, type OptionCheck } from "./options.js";
+import { checkOptions, type OptionCheck, type OptionChecks } from "./options.js";
 
 export interface LoginRestrictions {
   /** An agent identity counts as `"chatgpt"`. */
@@ -39,12 +39,14 @@ const accountIds: OptionCheck = {
   },
 };
 
-/** @throws TypeError for anything that could silently come to mean "everyone". */
+export const LOGIN_RESTRICTION_CHECKS: OptionChecks<LoginRestrictions> = {
+  forcedLoginMethod: aLoginMethod,
+  forcedChatgptWorkspaceId: accountIds,
+};
+
+/** @throws TypeError for anything that could silently come to mean "everyone" */
 export function parseLoginRestrictions(where: string, restrictions: LoginRestrictions): ParsedRestrictions {
-  const { forcedLoginMethod, forcedChatgptWorkspaceId } = checkOptions<LoginRestrictions>(where, restrictions, {
-    forcedLoginMethod: aLoginMethod,
-    forcedChatgptWorkspaceId: accountIds,
-  });
+  const { forcedLoginMethod, forcedChatgptWorkspaceId } = checkOptions(where, restrictions, LOGIN_RESTRICTION_CHECKS);
   const ids = typeof forcedChatgptWorkspaceId === "string" ? [forcedChatgptWorkspaceId] : forcedChatgptWorkspaceId;
   return { loginMethod: forcedLoginMethod, workspaceIds: ids?.filter((id) => !isBlank(id)) };
 }

@@ -1,6 +1,7 @@
 /** One attempt to fetch a key set: one deadline for all of it, a cap on its size, no redirects. It never throws. */
 
 import { channel } from "node:diagnostics_channel";
+import { parseUtf8Json } from "../protocol/encoding.js";
 import { parseKeySet, type KeySet } from "./key-set.js";
 
 /** What is used of `fetch`; the global one fits. */
@@ -73,14 +74,14 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
     const seconds = Number(response.headers.get("retry-after") ?? NaN);
     return { status, error: `status ${status}`, ...(seconds > 0 && { retryAfter: seconds * 1000 }) };
   }
-  const text = await readText(response);
-  if (text === undefined) return { status, error: `an answer of more than ${MAX_JWKS_SIZE} bytes` };
-  const keySet = parseJwks(text, previous);
+  const body = await readBody(response);
+  if (body === undefined) return { status, error: `an answer of more than ${MAX_JWKS_SIZE} bytes` };
+  const keySet = parseJwks(body, previous);
   return typeof keySet === "string" ? { status, error: keySet } : { status, keySet };
 }
 
 /** `undefined` if it is too large; reading stops there. */
-async function readText(response: Response): Promise<string | undefined> {
+async function readBody(response: Response): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
@@ -88,13 +89,13 @@ async function readText(response: Response): Promise<string | undefined> {
     if (size > MAX_JWKS_SIZE) return undefined;
     chunks.push(chunk);
   }
-  return Buffer.concat(chunks).toString();
+  return Buffer.concat(chunks);
 }
 
-export function parseJwks(text: string, previous?: KeySet): KeySet | string {
+export function parseJwks(body: Uint8Array, previous?: KeySet): KeySet | string {
   let document: unknown;
   try {
-    document = JSON.parse(text);
+    document = parseUtf8Json(body);
   } catch {
     return "not JSON";
   }

@@ -43,7 +43,7 @@ export async function readStoredKeySet(
   const { jwks, fetchedAt } = entry ?? {};
   if (typeof jwks !== "string" || jwks.length > MAX_JWKS_SIZE) return undefined;
   if (!Number.isSafeInteger(fetchedAt) || (fetchedAt as number) > Date.now()) return undefined;
-  const keys = parseJwks(jwks, previous);
+  const keys = parseJwks(Buffer.from(jwks), previous);
   return typeof keys === "string" ? undefined : { keys, fetchedAt: fetchedAt as number };
 }
 

@@ -1,7 +1,7 @@
 /** A JWKS document (RFC 7517 §5) turned into the keys that may verify an Agent Identity token. */
 
 import { createPublicKey, type KeyObject } from "node:crypto";
-import { decodeCanonicalBase64url } from "../protocol/base64url.js";
+import { decodeCanonicalBase64url } from "../protocol/encoding.js";
 import { printable } from "../protocol/printable.js";
 
 export interface TrustedKey {
@@ -48,9 +48,14 @@ function usableKey(jwk: Record<string, unknown>, previous: TrustedKey | undefine
   if (kty !== "RSA" || typeof n !== "string" || typeof e !== "string") return undefined;
   if (isPresent(use) && use !== "sig") return undefined;
   if (isPresent(alg) && alg !== "RS256") return undefined;
-  if (isPresent(operations) && !(Array.isArray(operations) && operations.includes("verify"))) return undefined;
+  if (isPresent(operations) && !allowsVerifying(operations)) return undefined;
   if (previous?.jwk.n === n && previous.jwk.e === e) return previous;
   return importRsaKey({ kty, n, e });
+}
+
+function allowsVerifying(operations: unknown): boolean {
+  if (!Array.isArray(operations) || !operations.includes("verify")) return false;
+  return operations.every((operation) => typeof operation === "string");
 }
 
 /** `null` counts as absent, as it does for Codex. */

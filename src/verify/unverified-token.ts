@@ -1,6 +1,6 @@
 /** What can be said of a token before any key is looked up: its shape, its header and its claims. Nothing is trusted. */
 
-import { decodeCanonicalBase64url } from "../protocol/base64url.js";
+import { decodeCanonicalBase64url, parseUtf8Json } from "../protocol/encoding.js";
 import { findClaimFailure, type AgentIdentityClaims, type ClaimExpectations } from "../protocol/claims.js";
 import { Refusal } from "./errors.js";
 
@@ -44,15 +44,12 @@ function decodeShape(token: string): [header: JsonObject, payload: JsonObject] |
 
 type JsonObject = Record<string, unknown>;
 
-/** `ignoreBOM` keeps a byte-order mark in the text, where `JSON.parse` refuses it. */
-const strictUtf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
-
 function decodeJsonObject(part: string): JsonObject | undefined {
   const bytes = decodeCanonicalBase64url(part);
   if (bytes === undefined) return undefined;
   let value: unknown;
   try {
-    value = JSON.parse(strictUtf8.decode(bytes));
+    value = parseUtf8Json(bytes);
   } catch {
     return undefined;
   }

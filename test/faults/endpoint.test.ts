@@ -10,7 +10,7 @@ const goodSet = JSON.stringify({ keys: [signingKey.jwk] });
 const weak = createSigningKey("key-1", 1024).jwk;
 
 const text =
-  (body: string, status = 200, headers: Record<string, string> = {}): RequestListener =>
+  (body: string | Buffer, status = 200, headers: Record<string, string> = {}): RequestListener =>
   (_req, res) =>
     res.writeHead(status, { "Content-Type": "application/json", ...headers }).end(body);
 
@@ -40,6 +40,8 @@ const FAILURES: [name: string, answer: RequestListener, lastError: RegExp][] = [
     (_req, res) => res.writeHead(200, { "Content-Length": "9999" }).write(goodSet, () => res.destroy()),
     /^no answer/,
   ],
+  ["not UTF-8", text(Buffer.from(goodSet.replace('"key-1"', '"key-1","x":"\u00ff"'), "latin1")), /^not JSON$/],
+  ["marked with a byte order", text(`\ufeff${goodSet}`), /^not JSON$/],
   ["empty", text(""), /^not JSON$/],
   ["null", text("null"), /^not a JSON object/],
   ["an array", text(`[${goodSet}]`), /^not a JSON object/],

@@ -317,6 +317,7 @@ describe("4. key", () => {
     ["for another algorithm", [{ ...jwk, alg: "RS512" }]],
     ["for signing only", [{ ...jwk, key_ops: ["sign"] }]],
     ["for no operation", [{ ...jwk, key_ops: [] }]],
+    ["with key_ops that are not all strings", [{ ...jwk, key_ops: ["verify", 1] }]],
     ["with key_ops that is no array", [{ ...jwk, key_ops: "verify" }]],
     ["of another type", [{ ...elliptic, kid: "key-1" }]],
     ["with a number as modulus", [{ ...jwk, n: 7 }]],
