@@ -10,7 +10,10 @@ export interface LoginRestrictions {
 }
 
 /** What the check needs to know of how one is signed in. */
-export type SignedInAs = { mode: "agentIdentity"; accountId: string | undefined } | { mode: "apikey" };
+export interface SignedInAs {
+  mode: "agentIdentity" | "apikey";
+  accountId: string | undefined;
+}
 
 export interface LoginViolation {
   code: "login_method_not_allowed" | "workspace_not_allowed";
@@ -75,7 +78,7 @@ export function findLoginViolation(
       };
     }
     default:
-      return signedIn satisfies never;
+      return signedIn.mode satisfies never;
   }
 }
 

@@ -8,7 +8,7 @@ import {
 
 const agent: SignedInAs = { mode: "agentIdentity", accountId: "acct-1" };
 const withoutAccount: SignedInAs = { mode: "agentIdentity", accountId: undefined };
-const apiKey: SignedInAs = { mode: "apikey" };
+const apiKey: SignedInAs = { mode: "apikey", accountId: undefined };
 
 function check(restrictions: LoginRestrictions, signedIn: SignedInAs) {
   return findLoginViolation(parseLoginRestrictions("test", restrictions), signedIn);

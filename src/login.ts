@@ -1,0 +1,147 @@
+/** Signing in as an agent: load, save, status, log out, and login restrictions at start-up. */
+
+import type { AgentIdentity } from "./protocol/agent-identity.js";
+import { findLoginViolation } from "./protocol/login-restrictions.js";
+import { Refusal, toVerifierError } from "./verify/errors.js";
+import { AgentIdentityAuth } from "./login/agent-identity-auth.js";
+import { resolveConfig, type AuthConfig, type ResolvedConfig } from "./login/auth-config.js";
+import {
+  readFromFile,
+  readFromMemory,
+  removeCredentials,
+  saveCredentials,
+  type StoredCredentials,
+} from "./login/auth-store.js";
+import { LoginError } from "./login/login-error.js";
+
+export type { AgentIdentity } from "./protocol/agent-identity.js";
+export type { LoginRestrictions } from "./protocol/login-restrictions.js";
+export type { AgentIdentityError, AgentIdentityErrorCode } from "./verify/errors.js";
+export type { AgentIdentityAuth, AuthorizationHeaders, RegisterTaskOptions } from "./login/agent-identity-auth.js";
+export type { AuthConfig } from "./login/auth-config.js";
+export { LoginError } from "./login/login-error.js";
+export type { LoginErrorCode } from "./login/login-error.js";
+
+export interface ApiKeyAuth {
+  readonly mode: "apikey";
+  /** A secret. Not enumerable, so that no serialisation shows it. */
+  readonly apiKey: string;
+}
+
+/**
+ * How this process is signed in, verified: by `CODEX_API_KEY`, else the memory of this process, else
+ * `CODEX_ACCESS_TOKEN` or `CODEX_AGENT_IDENTITY`, else `auth.json`.
+ * @returns `undefined` when signed out
+ * @throws {AgentIdentityError} for a token that is not valid, or with `keys_unavailable`; the file stays
+ * @throws {LoginError} for a file or a kind of credentials that cannot be used
+ */
+export async function loadAuth(config: AuthConfig): Promise<AgentIdentityAuth | ApiKeyAuth | undefined> {
+  const resolved = resolveConfig("loadAuth", config);
+  return load(resolved, await findCredentials(resolved, { withApiKeyOfEnv: true }));
+}
+
+/**
+ * Verifies an access token (the JWT) and saves it, in place of whatever one was signed in with.
+ * @throws {AgentIdentityError} if it is not valid or its keys cannot be had; nothing is written then
+ * @throws {LoginError} if `auth.json` cannot be written, or is corrupt: then it is left alone
+ */
+export async function loginWithAccessToken(config: AuthConfig, token: string): Promise<AgentIdentity> {
+  const resolved = resolveConfig("loginWithAccessToken", config);
+  const credentials = { mode: "agentIdentity", token: nonEmpty("access token", token) } as const;
+  const { identity } = await verifyToken(resolved, credentials.token);
+  await saveCredentials(resolved.codexHome, resolved.storeMode, credentials);
+  return identity;
+}
+
+/** Saves an API key. It is not verified. @throws {LoginError} as `loginWithAccessToken` */
+export async function loginWithApiKey(config: AuthConfig, apiKey: string): Promise<void> {
+  const { codexHome, storeMode } = resolveConfig("loginWithApiKey", config);
+  await saveCredentials(codexHome, storeMode, { mode: "apikey", apiKey: nonEmpty("API key", apiKey) });
+}
+
+/** Removes credentials from memory and `auth.json`, a corrupt one too. @returns whether there were any */
+export async function logout(config: AuthConfig): Promise<boolean> {
+  return removeCredentials(resolveConfig("logout", config).codexHome);
+}
+
+/** Holds no secret. `message` is what `codex login status` prints. */
+export type LoginStatus =
+  | { readonly mode: "agentIdentity"; readonly message: string; readonly identity: AgentIdentity }
+  | { readonly mode: "apikey"; readonly message: string }
+  | { readonly mode: undefined; readonly message: string };
+
+/** How one is signed in, verified as by `loadAuth`; `CODEX_API_KEY` is not looked at. @throws as `loadAuth` */
+export async function loginStatus(config: AuthConfig): Promise<LoginStatus> {
+  const resolved = resolveConfig("loginStatus", config);
+  const auth = await load(resolved, await findCredentials(resolved, { withApiKeyOfEnv: false }));
+  switch (auth?.mode) {
+    case undefined:
+      return { mode: undefined, message: "Not logged in" };
+    case "apikey":
+      return { mode: auth.mode, message: "Logged in using an API key - ***" };
+    case "agentIdentity":
+      return { mode: auth.mode, message: "Logged in using access token", identity: auth.identity };
+  }
+}
+
+/**
+ * To be called at start-up: signs out and throws if one is signed in otherwise than `forcedLoginMethod` and
+ * `forcedChatgptWorkspaceId` allow. Being signed out violates nothing.
+ * @throws {LoginError} `login_method_not_allowed` or `workspace_not_allowed`, in Codex's words
+ * @throws as `loadAuth`, without signing out
+ */
+export async function enforceLoginRestrictions(config: AuthConfig): Promise<void> {
+  const resolved = resolveConfig("enforceLoginRestrictions", config);
+  const auth = await load(resolved, await findCredentials(resolved, { withApiKeyOfEnv: true }));
+  if (auth === undefined) return;
+  const accountId = auth.mode === "agentIdentity" ? auth.identity.accountId : undefined;
+  const violation = findLoginViolation(resolved.restrictions, { mode: auth.mode, accountId });
+  if (violation === undefined) return;
+  await removeCredentials(resolved.codexHome);
+  throw new LoginError(violation.code, `${violation.message} Logging out.`);
+}
+
+async function findCredentials(
+  { codexHome, storeMode, env }: ResolvedConfig,
+  { withApiKeyOfEnv }: { withApiKeyOfEnv: boolean },
+): Promise<StoredCredentials | undefined> {
+  const apiKey = withApiKeyOfEnv ? env("CODEX_API_KEY") : undefined;
+  if (apiKey !== undefined) return { mode: "apikey", apiKey };
+  const inMemory = readFromMemory(codexHome);
+  if (inMemory !== undefined) return inMemory;
+  const token = env("CODEX_ACCESS_TOKEN") ?? env("CODEX_AGENT_IDENTITY");
+  if (token !== undefined) return { mode: "agentIdentity", token };
+  return storeMode === "file" ? readFromFile(codexHome) : undefined;
+}
+
+async function load(
+  config: ResolvedConfig,
+  credentials: StoredCredentials | undefined,
+): Promise<AgentIdentityAuth | ApiKeyAuth | undefined> {
+  switch (credentials?.mode) {
+    case undefined:
+      return undefined;
+    case "apikey":
+      return Object.defineProperty({ mode: "apikey" } as ApiKeyAuth, "apiKey", { value: credentials.apiKey });
+    case "agentIdentity":
+      return verifyToken(config, credentials.token);
+  }
+}
+
+async function verifyToken(config: ResolvedConfig, token: string): Promise<AgentIdentityAuth> {
+  if (token.startsWith("at-")) {
+    throw new LoginError(
+      "credentials_unsupported",
+      "this is a personal access token (at-…): an Agent Identity token, which is a JWT, is needed",
+    );
+  }
+  const outcome = await config.verifier.tokens.verify(token);
+  if (outcome instanceof Refusal) throw toVerifierError(outcome);
+  return new AgentIdentityAuth(outcome, token, config.normalizedBaseUrl, config.authApiBaseUrl);
+}
+
+function nonEmpty(what: string, secret: string): string {
+  const trimmed = typeof (secret as unknown) === "string" ? secret.trim() : "";
+  if (trimmed === "") throw new LoginError("credentials_empty", `no ${what} was given`);
+  return trimmed;
+}

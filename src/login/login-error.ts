@@ -1,0 +1,25 @@
+/** What goes wrong on the login side, apart from what the verifier finds. */
+
+export type LoginErrorCode =
+  | "auth_file_invalid"
+  | "auth_file_unreadable"
+  | "auth_file_unwritable"
+  | "credentials_empty"
+  | "credentials_unsupported"
+  | "login_method_not_allowed"
+  | "workspace_not_allowed"
+  | "agent_key_invalid"
+  | "auth_api_unknown"
+  | "task_registration_failed"
+  | "task_not_registered";
+
+/** `message` is for whoever signs in, and holds no secret. */
+export class LoginError extends Error {
+  override readonly name = "LoginError";
+  readonly code: LoginErrorCode;
+
+  constructor(code: LoginErrorCode, message: string) {
+    super(message);
+    this.code = code;
+  }
+}

@@ -1,0 +1,89 @@
+/** Registers an agent's task: the one request that the login side sends to the backend. */
+
+import type { KeyObject } from "node:crypto";
+import { sign } from "node:crypto";
+import { isLoopback } from "../protocol/base-url.js";
+import { assertionTimestamp, registrationMessage } from "../protocol/agent-assertion.js";
+import { LoginError } from "./login-error.js";
+import { openSealedBox } from "./sealed-box.js";
+
+/** ms. */
+const REQUEST_TIMEOUT = 30_000;
+const RETRY_DELAY = 250;
+const TRIES = 3;
+
+/** By host of the base URL. A base that is neither here nor on loopback never falls back to production. */
+const AUTH_APIS: Readonly<Record<string, string>> = {
+  "chatgpt.com": "https://auth.openai.com/api/accounts",
+  "chat.openai.com": "https://auth.openai.com/api/accounts",
+  "chatgpt-staging.com": "https://auth.api.openai.org/api/accounts",
+  "openai-staging.com": "https://auth.api.openai.org/api/accounts",
+};
+
+/** @throws {LoginError} that names the option */
+export function locateAuthApi(normalizedBaseUrl: string, configured: string | undefined): string {
+  if (configured !== undefined) return configured;
+  const url = new URL(normalizedBaseUrl);
+  if (url.protocol === "http:" && isLoopback(url)) return normalizedBaseUrl;
+  const known = AUTH_APIS[url.host];
+  if (known === undefined) {
+    throw new LoginError(
+      "auth_api_unknown",
+      "where tasks are registered is not known for this base URL: set authApiBaseUrl",
+    );
+  }
+  return known;
+}
+
+/** @throws {LoginError} */
+export async function registerTask(authApi: string, agentRuntimeId: string, privateKey: KeyObject): Promise<string> {
+  const timestamp = assertionTimestamp();
+  const signature = sign(null, registrationMessage(agentRuntimeId, timestamp), privateKey).toString("base64");
+  const url = `${authApi}/v1/agent/${encodeURIComponent(agentRuntimeId)}/task/register`;
+  const answer = await post(url, JSON.stringify({ timestamp, signature }));
+  const taskId = readTaskId(answer, privateKey);
+  if (taskId === undefined) throw failed("the answer has no task id");
+  return taskId;
+}
+
+async function post(url: string, body: string): Promise<unknown> {
+  let problem = "";
+  for (let attempt = 1; attempt <= TRIES; attempt++) {
+    if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY * 2 ** (attempt - 2)));
+    try {
+      const response = await fetch(url, {
+        method: "POST",
+        headers: { "Content-Type": "application/json" },
+        body,
+        redirect: "manual",
+        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
+      });
+      if (response.ok) return await response.json();
+      problem = `status ${response.status}`;
+      await response.body?.cancel();
+      if (response.status !== 429 && response.status < 500) break;
+    } catch (error) {
+      problem = error instanceof SyntaxError ? "the answer is not JSON" : "no answer";
+      if (error instanceof SyntaxError) break;
+    }
+  }
+  throw failed(problem);
+}
+
+function failed(problem: string): LoginError {
+  return new LoginError("task_registration_failed", `the task could not be registered: ${problem}`);
+}
+
+function readTaskId(answer: unknown, privateKey: KeyObject): string | undefined {
+  const members = Object(answer) as Record<string, unknown>;
+  const plain = members["task_id"] ?? members["taskId"];
+  if (typeof plain === "string" && plain !== "") return plain;
+  const sealed = members["encrypted_task_id"] ?? members["encryptedTaskId"];
+  if (typeof sealed !== "string") return undefined;
+  const seed = Buffer.from(privateKey.export({ format: "jwk" }).d ?? "", "base64url");
+  try {
+    return new TextDecoder("utf-8", { fatal: true }).decode(openSealedBox(Buffer.from(sealed, "base64"), seed));
+  } catch {
+    throw failed("the task id is not sealed for this agent's key");
+  }
+}
