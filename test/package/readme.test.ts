@@ -5,6 +5,9 @@ import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import { promisify } from "node:util";
+import { createCodexHome } from "../support/homes.js";
+import { mint } from "../support/agents.js";
+import { startBackend } from "../support/servers.js";
 import { expect, onTestFinished, test } from "vitest";
 
 const run = promisify(execFile);
@@ -28,7 +31,15 @@ test("the first code block is within the first ten lines", () => {
 
 test.each(blocks)("type-checks and runs:\n%s", async (code) => {
   const port = await freePort();
-  const file = writeModule(code.replace("listen(3000)", `listen(${String(port)}, "127.0.0.1")`));
+  const backend = await startBackend();
+  const requested: (string | undefined)[] = [];
+  backend.server.on("request", ({ url }) => requested.push(url));
+  const file = writeModule(
+    code
+      .replace("listen(3000)", `listen(${String(port)}, "127.0.0.1")`)
+      .replaceAll("http://127.0.0.1:8080", backend.url)
+      .replace("/var/lib/agent", createCodexHome().codexHome),
+  );
   const options = [
     "--noEmit",
     "--strict",
@@ -42,10 +53,14 @@ test.each(blocks)("type-checks and runs:\n%s", async (code) => {
   ];
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "--ignoreConfig", ...options, file]);
 
-  const child = spawn(process.execPath, ["--import", "tsx", file], { stdio: ["ignore", "inherit", "inherit"] });
+  const child = spawn(process.execPath, ["--import", "tsx", file], {
+    stdio: ["ignore", "ignore", "inherit"],
+    env: { ...process.env, TOKEN: mint() },
+  });
   onTestFinished(() => void child.kill("SIGKILL"));
   if (!code.includes("listen(3000)")) {
     expect(await once(child, "exit")).toEqual([0, null]);
+    if (code.includes("127.0.0.1:8080")) expect(requested).toContain("/backend-api/tasks");
     return;
   }
   const answer = await answerOf(`http://127.0.0.1:${String(port)}/tasks`);

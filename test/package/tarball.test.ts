@@ -69,6 +69,12 @@ test("publint and attw find nothing", async () => {
   await run("npx", ["attw", "--profile", "esm-only", tarball]);
 });
 
+test("the command runs through npx", async () => {
+  const cwd = join(directory, "bare");
+  const { stdout } = await run("npx", ["--no", "agent-identity-auth", "jwks-url", "https://gw.example/codex"], { cwd });
+  expect(stdout).toBe("https://gw.example/api/codex/agent-identities/jwks\n");
+});
+
 describe.each(specifiers)("%s", (specifier) => {
   test("is imported and required without any framework", async () => {
     const cwd = join(directory, "bare");

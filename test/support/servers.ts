@@ -35,9 +35,13 @@ export interface Backend extends RunningServer {
   answer: RequestListener | undefined;
 }
 
-/** A backend that serves a key set at the path of a `/backend-api` base. */
+/** A backend that serves a key set at the path of a `/backend-api` base, and registers tasks. */
 export async function startBackend(keys: unknown[] = [signingKey.jwk]): Promise<Backend> {
   const running = await listen((req, res) => {
+    if (req.url?.endsWith("/task/register")) {
+      sendJson(res, { task_id: "task-1" });
+      return;
+    }
     backend.fetches++;
     if (backend.answer) backend.answer(req, res);
     else if (req.url === "/backend-api/wham/agent-identities/jwks") sendJson(res, { keys: backend.keys });

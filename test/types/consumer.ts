@@ -10,6 +10,15 @@ import {
   type AgentIdentity,
   type AgentIdentityErrorCode,
 } from "../../src/index.js";
+import {
+  enforceLoginRestrictions,
+  loadAuth,
+  loginStatus,
+  loginWithAccessToken,
+  loginWithApiKey,
+  logout,
+  type AuthConfig,
+} from "../../src/login.js";
 
 const agents = agentIdentityAuth("https://chatgpt.com/backend-api");
 const app = express();
@@ -50,3 +59,32 @@ app.get("/", agents, (req) => {
   // @ts-expect-error -- it has no private key
   expectTypeOf(req.agentIdentity?.agentPrivateKey);
 });
+
+// Login: no function works without a base URL, and none has a default for it.
+const config: AuthConfig = { chatgptBaseUrl: "https://chatgpt.com/backend-api" };
+for (const act of [loadAuth, loginStatus, logout, enforceLoginRestrictions]) {
+  void act(config);
+  // @ts-expect-error -- the configuration is missing
+  void act();
+  // @ts-expect-error -- its base URL is missing
+  void act({});
+  // @ts-expect-error -- its base URL may be unset
+  void act({ chatgptBaseUrl: process.env["CHATGPT_BASE_URL"] });
+}
+void loginWithAccessToken(config, "token");
+// @ts-expect-error -- the base URL is missing
+void loginWithAccessToken({}, "token");
+// @ts-expect-error -- the configuration is missing
+void loginWithApiKey("sk-x");
+// @ts-expect-error -- another store
+void loadAuth({ ...config, authCredentialsStoreMode: "keyring" });
+
+const auth = await loadAuth(config);
+if (auth?.mode === "agentIdentity") {
+  await auth.registerTask({ renew: true });
+  await fetch("http://127.0.0.1", { headers: auth.authorizationHeaders() });
+  // @ts-expect-error -- the private key is nowhere
+  expectTypeOf(auth.privateKey);
+} else {
+  expectTypeOf(auth?.apiKey).toEqualTypeOf<string | undefined>();
+}

@@ -1,0 +1,175 @@
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { readdirSync, readFileSync } from "node:fs";
+import { join } from "node:path";
+import { text } from "node:stream/consumers";
+import { describe, expect, test } from "vitest";
+import { agentPrivateKey, mint } from "../support/agents.js";
+import { createCodexHome } from "../support/homes.js";
+import { startBackend } from "../support/servers.js";
+
+interface Run {
+  exitCode: number;
+  stdout: string;
+  stderr: string;
+}
+
+async function command(args: string[], { stdin = "", env = {} }: { stdin?: string; env?: object } = {}): Promise<Run> {
+  const child = spawn(process.execPath, ["dist/cli.js", ...args], {
+    env: { PATH: process.env["PATH"], HOME: "/nowhere", ...env },
+  });
+  child.stdin.on("error", () => undefined).end(stdin); // it may end without having read it
+  const exited = once(child, "exit") as Promise<[number]>;
+  const [stdout, stderr, [exitCode]] = await Promise.all([text(child.stdout), text(child.stderr), exited]);
+  return { exitCode, stdout, stderr };
+}
+
+async function start() {
+  const backend = await startBackend();
+  const home = createCodexHome();
+  return { backend, home, options: ["--base-url", backend.baseUrl, "--codex-home", home.codexHome] };
+}
+
+const success = (stdout: string): Run => ({ exitCode: 0, stdout: `${stdout}\n`, stderr: "" });
+const failure = (stderr: string, exitCode = 1): Run => ({ exitCode, stdout: "", stderr: `${stderr}\n` });
+
+describe("login, status and logout", () => {
+  test("with an access token", async () => {
+    const { home, options } = await start();
+    const token = mint();
+    expect(await command(["status", ...options])).toEqual({ exitCode: 1, stdout: "Not logged in\n", stderr: "" });
+    expect(await command(["login", "--with-access-token", ...options], { stdin: `${token}\n` })).toEqual(
+      success("Successfully logged in"),
+    );
+    expect(home.read()).toContain(token);
+    expect(await command(["status", ...options])).toEqual(success("Logged in using access token"));
+    const { stdout } = await command(["status", "--json", ...options]);
+    expect(JSON.parse(stdout)).toMatchObject({ mode: "agentIdentity", identity: { accountId: "acct-1" } });
+    expect(await command(["logout", "--codex-home", home.codexHome])).toEqual(success("Successfully logged out"));
+    expect(await command(["logout", "--codex-home", home.codexHome])).toEqual(success("Not logged in"));
+    expect(readdirSync(home.codexHome)).toEqual([]);
+  });
+
+  test("with an API key", async () => {
+    const { options } = await start();
+    expect(await command(["login", "--with-api-key", ...options], { stdin: "sk-secret" })).toEqual(
+      success("Successfully logged in"),
+    );
+    expect(await command(["status", ...options])).toEqual(success("Logged in using an API key - ***"));
+    expect(await command(["status", "--json", ...options])).toEqual(
+      success('{"mode":"apikey","message":"Logged in using an API key - ***"}'),
+    );
+  });
+
+  test("status looks at the environment", async () => {
+    const { options } = await start();
+    const env = { CODEX_ACCESS_TOKEN: mint() };
+    expect(await command(["status", ...options], { env })).toEqual(success("Logged in using access token"));
+  });
+
+  test("failures are one line on standard error", async () => {
+    const { backend, home, options } = await start();
+    expect(await command(["login", "--with-access-token", ...options], { stdin: mint({ exp: 1 }) })).toEqual(
+      failure("Error logging in: token_expired: The token has expired."),
+    );
+    expect(await command(["login", "--with-access-token", ...options])).toEqual(
+      failure("Error logging in: credentials_empty: no access token was given"),
+    );
+    home.write(JSON.stringify({ auth_mode: "agentIdentity", agent_identity: mint() }));
+    backend.answer = (_req, res) => res.writeHead(500).end();
+    expect(await command(["status", ...options])).toEqual(
+      failure(
+        "Error checking login status: keys_unavailable: The signing keys are unavailable at the moment. Try again later.",
+      ),
+    );
+    const asJson = await command(["status", "--json", ...options]);
+    expect(JSON.parse(asJson.stderr)).toMatchObject({ error: { code: "keys_unavailable" } });
+  });
+});
+
+describe("verify", () => {
+  test("prints the identity as JSON, or code and reason", async () => {
+    const { backend } = await start();
+    const verify = (args: string[], stdin: string) =>
+      command(["verify", ...args, "--base-url", backend.baseUrl], { stdin });
+    for (const args of [[], ["-"]]) {
+      const { exitCode, stdout } = await verify(args, `${mint()}\n`);
+      expect(exitCode).toBe(0);
+      expect(JSON.parse(stdout)).toMatchObject({ agentRuntimeId: "agent-1", email: "agent@example.com" });
+    }
+    expect(await verify([], mint({ aud: "x" }))).toEqual(
+      failure("agent-identity-auth: audience_invalid: The token is for another audience."),
+    );
+    expect(await verify(["--json"], "x")).toEqual(
+      failure('{"error":{"message":"The token is not a well-formed JWT.","code":"token_malformed"}}'),
+    );
+  });
+});
+
+test("jwks-url prints where the keys are", async () => {
+  const url = "https://chatgpt.com/backend-api/wham/agent-identities/jwks";
+  expect(await command(["jwks-url", "https://chatgpt.com/codex"])).toEqual(success(url));
+  expect(await command(["jwks-url", "https://chatgpt.com", "--json"])).toEqual(success(`{"jwksUrl":"${url}"}`));
+});
+
+test("--help says what each command reads and writes", async () => {
+  const { exitCode, stdout, stderr } = await command(["--help"]);
+  expect([exitCode, stderr]).toEqual([0, ""]);
+  for (const name of ["login", "status", "logout", "verify", "jwks-url"]) expect(stdout).toContain(`  ${name}`);
+});
+
+describe("wrong usage is exit 2, and repeats nothing of the command line", () => {
+  const token = mint();
+  test.each([
+    [[], /there is no such command/],
+    [["signin"], /there is no such command/],
+    [["constructor"], /there is no such command/],
+    [["login", "--base-url", "http://localhost"], /either --with-access-token or --with-api-key/],
+    [["login", "--with-api-key", "--with-access-token", "--base-url", "http://localhost"], /either/],
+    [["login", "--with-access-token", token, "--base-url", "http://localhost"], /an argument too many/],
+    [["login", `--with-access-token=${token}`], /no such option, or its value/],
+    [["status"], /--base-url is missing/],
+    [["status", "--base-url"], /no such option, or its value/],
+    [["status", "--base-url", "chatgpt.com"], /must be an absolute http\(s\) URL/],
+    [["status", "--base-url", "https://user:secret@chatgpt.com"], /must not contain credentials/],
+    [["verify", token, "--base-url", "http://localhost"], /standard input only/],
+    [["verify", "--token", token], /no such option/],
+    [["jwks-url"], /takes one base URL/],
+    [["jwks-url", "http://gw.example"], /plain http/],
+  ])("%j", async (args, message) => {
+    const { exitCode, stdout, stderr } = await command(args);
+    expect(exitCode).toBe(2);
+    expect(stdout).toBe("");
+    expect(stderr).toMatch(message);
+    expect(stderr.trim().split("\n")).toHaveLength(1);
+    expect(stderr).not.toMatch(/secret|eyJ/);
+  });
+});
+
+test("neither token nor private key is in any output, nor in any file but auth.json", async () => {
+  const { backend, home, options } = await start();
+  const token = mint();
+  const runs = [
+    await command(["login", "--with-access-token", ...options], { stdin: token }),
+    await command(["status", ...options]),
+    await command(["status", "--json", ...options]),
+    await command(["verify", ...options], { stdin: token }),
+    await command(["verify", ...options], { stdin: `${token}x` }),
+    await command(["verify", token, ...options]),
+    await command(["login", "--with-access-token", ...options], { stdin: mint({ exp: 1 }) }),
+  ];
+  home.write(`{"auth_mode":"agentIdentity","agent_identity":"${token}"`);
+  runs.push(await command(["status", ...options]));
+  backend.answer = (_req, res) => res.writeHead(500).end();
+  runs.push(await command(["login", "--with-access-token", ...options], { stdin: token }));
+  const output = JSON.stringify(runs);
+  expect(output).toContain("auth_file_invalid");
+  const files = readdirSync(home.codexHome, { recursive: true, encoding: "utf8" }).filter(
+    (name) => name !== "auth.json",
+  );
+  const contents = files.map((name) => readFileSync(join(home.codexHome, name), "utf8")).join();
+  for (const secret of [token, agentPrivateKey, token.split(".")[1] ?? ""]) {
+    expect(output).not.toContain(secret);
+    expect(contents).not.toContain(secret);
+  }
+});
