@@ -16,6 +16,7 @@ import type { Verifier } from "./verify/verifier.js";
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/agent-directory.js";
 export type { CredentialsSource } from "./verify/credentials.js";
 export type { AgentIdentityError, AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
 export type { JwksFetch } from "./verify/jwks-fetch.js";

@@ -1,5 +1,7 @@
 /** What an agent signs with its Ed25519 key, and the envelope that carries it in `Authorization: AgentAssertion …`. */
 
+import { decodeCanonicalBase64url, parseUtf8Json } from "./encoding.js";
+
 /** Members in the order in which Codex writes them. */
 export interface AgentAssertion {
   agent_runtime_id: string;
@@ -26,4 +28,49 @@ export function encodeAssertion({ agent_runtime_id, signature, task_id, timestam
 /** RFC 3339 in UTC, whole seconds: `YYYY-MM-DDTHH:MM:SSZ`. */
 export function assertionTimestamp(date = new Date()): string {
   return `${date.toISOString().slice(0, 19)}Z`;
+}
+
+/** Bytes of the decoded envelope's base64url, at the most. */
+const MAX_ENVELOPE_LENGTH = 4 * 1024;
+const ENVELOPE_MEMBERS = ["agent_runtime_id", "signature", "task_id", "timestamp"];
+
+/** `undefined` unless it has exactly the members of an assertion, each in its form. Nothing is verified. */
+export function decodeAssertion(envelope: string): AgentAssertion | undefined {
+  const bytes = envelope.length <= MAX_ENVELOPE_LENGTH ? decodeCanonicalBase64url(envelope) : undefined;
+  if (bytes === undefined) return undefined;
+  let value: unknown;
+  try {
+    value = parseUtf8Json(bytes);
+  } catch {
+    return undefined;
+  }
+  if (!hasExactly(value, ENVELOPE_MEMBERS)) return undefined;
+  const assertion = value as unknown as AgentAssertion;
+  const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp } = assertion;
+  return isAssertionId(agentRuntimeId) && isAssertionId(taskId) && parseTimestamp(timestamp) !== undefined
+    ? assertion
+    : undefined;
+}
+
+/** Whether a value is an object with these members and no others, all of them strings. */
+export function hasExactly<Name extends string>(value: unknown, names: Name[]): value is Record<Name, string> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  const entries = Object.entries(value);
+  return (
+    entries.length === names.length &&
+    entries.every(([name, member]) => (names as string[]).includes(name) && typeof member === "string")
+  );
+}
+
+/** What is signed is joined with `:`, and an id stands in a path: so it has none of their separators. */
+export function isAssertionId(id: string): boolean {
+  return /^[^:/?#%\s\p{C}]{1,128}$/u.test(id);
+}
+
+/** Seconds since the epoch; `undefined` for anything but `YYYY-MM-DDTHH:MM:SSZ` of a moment that exists. */
+export function parseTimestamp(timestamp: string): number | undefined {
+  const milliseconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(timestamp) ? Date.parse(timestamp) : NaN;
+  // `Date.parse` takes the 31st of February and 24:00 for the day after.
+  const exists = !Number.isNaN(milliseconds) && assertionTimestamp(new Date(milliseconds)) === timestamp;
+  return exists ? milliseconds / 1000 : undefined;
 }

@@ -10,10 +10,12 @@ export interface AgentIdentity {
   /** `free`, `go`, `plus`, `pro`, `team`, `business`, `enterprise`, `edu`, …; plans not known here are kept as they are. */
   readonly planType: string;
   readonly chatgptAccountIsFedramp: boolean;
-  /** Seconds since the epoch. */
+  /** Seconds since the epoch: of the token, or of the assertion. */
   readonly issuedAt: number;
-  /** Seconds since the epoch. */
+  /** Seconds since the epoch: of the token, or of the task. */
   readonly expiresAt: number;
+  /** Only with an AgentAssertion: the task that it was made for. */
+  readonly taskId?: string;
 }
 
 export function identityFromClaims(claims: AgentIdentityClaims): AgentIdentity {

@@ -9,13 +9,13 @@ const JWKS_PATH = "/agent-identities/jwks";
 export function normalizeBaseUrl(baseUrl: unknown, allowInsecureHttp = false): string {
   const url = parseServerUrl("baseUrl", baseUrl, allowInsecureHttp);
   let path = withoutTrailingSlashes(url.pathname);
+  while (path.endsWith("/codex") && !path.endsWith("/api/codex")) {
+    path = withoutTrailingSlashes(path.slice(0, -"/codex".length));
+  }
   if (path.endsWith(JWKS_PATH)) {
     throw new TypeError(
       `baseUrl is already a JWKS URL: pass the base URL without "…${JWKS_PATH}", or pass this URL as the option jwksUrl`,
     );
-  }
-  while (path.endsWith("/codex") && !path.endsWith("/api/codex")) {
-    path = withoutTrailingSlashes(path.slice(0, -"/codex".length));
   }
   if (CHATGPT_HOSTS.includes(url.host) && apiStyle(path) === "bare") path += "/backend-api";
   return url.origin + path;

@@ -9,6 +9,12 @@ export function decodeCanonicalBase64url(text: string): Buffer | undefined {
   return bytes.toString("base64url") === text ? bytes : undefined;
 }
 
+/** The same for standard base64 with padding (RFC 4648 §4). */
+export function decodeCanonicalBase64(text: string): Buffer | undefined {
+  const bytes = Buffer.from(text, "base64");
+  return bytes.toString("base64") === text ? bytes : undefined;
+}
+
 /** `ignoreBOM` keeps a byte-order mark in the text, where `JSON.parse` refuses it. */
 const utf8 = new TextDecoder("utf-8", { fatal: true, ignoreBOM: true });
 

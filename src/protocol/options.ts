@@ -37,23 +37,27 @@ export const checkedElsewhere: OptionCheck = { expected: "valid", accepts: () =>
 
 /**
  * @param where begins the message: the function whose options these are
- * @returns `given`, or an empty object for `undefined`; an option that is `undefined` counts as left out
+ * @returns a copy; an option that is `undefined` counts as left out, and so do all of them for `undefined`
  * @throws TypeError
  */
 export function checkOptions<T extends object>(where: string, given: T | undefined, checks: OptionChecks<T>): T {
-  if (given === undefined) return {} as T;
+  const checked: Partial<T> = {};
+  if (given === undefined) return checked as T;
   if (typeof given !== "object" || (given as unknown) === null || Array.isArray(given)) {
     throw new TypeError(`${where}: the options must be an object`);
   }
-  for (const [name, value] of Object.entries(given)) {
+  for (const name of Object.keys(given)) {
     if (!Object.hasOwn(checks, name)) {
       const known = Object.keys(checks).join(", ");
       throw new TypeError(`${where}: there is no option ${JSON.stringify(name)}; the options are ${known}`);
     }
-    const check = checks[name as keyof T];
-    if (value !== undefined && !check.accepts(value)) {
-      throw new TypeError(`${where}: ${name} must be ${check.expected}`);
-    }
   }
-  return given;
+  // Read once, and inherited ones too: what is checked is what is used.
+  for (const name of Object.keys(checks) as (keyof T & string)[]) {
+    const value = given[name];
+    if (value === undefined) continue;
+    if (!checks[name].accepts(value)) throw new TypeError(`${where}: ${name} must be ${checks[name].expected}`);
+    checked[name] = value;
+  }
+  return checked as T;
 }

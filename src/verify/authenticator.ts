@@ -5,7 +5,9 @@ import { findLoginViolation, parseLoginRestrictions, type LoginRestrictions } fr
 import { aBoolean, checkOptions, type OptionChecks } from "../protocol/options.js";
 import { printable } from "../protocol/printable.js";
 import { aRealm, aResourceMetadataUrl, DEFAULT_REALM } from "./challenge.js";
-import { readBearerToken, type CredentialsSource } from "./credentials.js";
+import { anAgentDirectory, type AgentDirectory } from "./agent-directory.js";
+import { AssertionVerifier } from "./assertion-verifier.js";
+import { isB64token, readCredentials, type CredentialsSource, type Scheme } from "./credentials.js";
 import { createErrorFactory, Refusal, type ErrorFactory } from "./errors.js";
 import type { Outcome } from "./trace.js";
 import { selectVerifier, VERIFIER_OPTION_CHECKS, type Verifier, type VerifierOptions } from "./verifier.js";
@@ -20,12 +22,21 @@ export interface AgentIdentityAuthOptions extends VerifierOptions {
   realm?: string | undefined;
   /** URL of the protected resource's metadata, named in every challenge (RFC 9728 §5.1). Default: none. */
   resourceMetadata?: string | undefined;
+  /**
+   * Accepts `AgentAssertion` too, which is what Codex clients send, and looks agents and tasks up here. Then
+   * `agentIdentityErrorHandler` is a must: it tells clients when to register their task anew. Default: none.
+   */
+  assertions?: AgentDirectory | undefined;
+  /** `false` accepts `AgentAssertion` only. Default `true`. */
+  bearer?: boolean | undefined;
 }
 
 const OPTION_CHECKS: OptionChecks<AgentIdentityAuthOptions> = {
   credentialsRequired: aBoolean,
   realm: aRealm,
   resourceMetadata: aResourceMetadataUrl,
+  assertions: anAgentDirectory,
+  bearer: aBoolean,
   ...VERIFIER_OPTION_CHECKS,
 };
 
@@ -53,12 +64,24 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
     );
   }
   const checked = checkOptions(where, options, OPTION_CHECKS);
-  const { credentialsRequired = true, realm = DEFAULT_REALM, resourceMetadata, ...verifierOptions } = checked;
+  const { credentialsRequired = true, realm = DEFAULT_REALM, resourceMetadata, ...rest } = checked;
+  const { assertions: directory, bearer = true, ...verifierOptions } = rest;
   const { tokens, facade: verifier } = selectVerifier(where, baseUrl, verifierOptions);
+  const assertions = directory && new AssertionVerifier(directory);
+  const schemes = new Map<string, Scheme>();
+  if (bearer) schemes.set("bearer", "Bearer");
+  if (assertions) schemes.set("agentassertion", "AgentAssertion");
+  if (schemes.size === 0) throw new TypeError(`${where}: bearer: false needs assertions, or nobody could get in`);
 
   const authenticate = (request: CredentialsSource): Outcome | Promise<Outcome> => {
-    const token = readBearerToken(request);
-    return token instanceof Refusal ? token : tokens.verify(token);
+    const credentials = readCredentials(request, schemes);
+    if (credentials instanceof Refusal) return credentials;
+    const { scheme, value } = credentials;
+    const outcome =
+      assertions && scheme === "AgentAssertion"
+        ? assertions.verify(value, request.headers["chatgpt-account-id"])
+        : tokens.verify(value);
+    return isMalformed(outcome) && !isB64token(value) ? new Refusal("request_malformed") : outcome;
   };
 
   return {
@@ -79,6 +102,11 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
       };
     },
   };
+}
+
+/** What is malformed is found out at once, without a promise. */
+function isMalformed(outcome: Outcome | Promise<Outcome>): boolean {
+  return outcome instanceof Refusal && (outcome.code === "token_malformed" || outcome.code === "assertion_malformed");
 }
 
 function createRestriction(restrictions: LoginRestrictions): (outcome: Outcome) => Outcome {

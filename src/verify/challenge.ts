@@ -16,10 +16,11 @@ export const aRealm: OptionCheck = {
 };
 
 export const aResourceMetadataUrl: OptionCheck = {
-  expected: "an absolute https URL (http on loopback) of printable ASCII characters",
+  expected: "an absolute https URL (http on loopback) of printable ASCII, without credentials or fragment",
   accepts(value) {
     if (typeof value !== "string" || !/^https?:\/\/[\x21-\x7e]+$/i.test(value) || !URL.canParse(value)) return false;
     const url = new URL(value);
+    if (url.username !== "" || url.password !== "" || url.hash !== "") return false;
     return url.protocol === "https:" || isLoopback(url);
   },
 };

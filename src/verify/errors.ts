@@ -27,12 +27,17 @@ const FAILURES = {
     message: "The token is signed with a key that is not trusted.",
   },
   signature_invalid: { status: 401, error: "invalid_token", message: "The token's signature is not valid." },
+  assertion_malformed: { status: 401, error: "invalid_token", message: "The agent assertion is malformed." },
+  assertion_stale: { status: 401, error: "invalid_token", message: "The agent assertion's time is not now." },
+  assertion_invalid: { status: 401, error: "invalid_token", message: "The agent assertion is not valid." },
+  task_invalid: { status: 401, error: "invalid_token", message: "The task is unknown or has expired." },
   login_method_not_allowed: {
     status: 403,
     error: "insufficient_scope",
     message: "This way of signing in is not allowed here.",
   },
   workspace_not_allowed: { status: 403, error: "insufficient_scope", message: "This workspace is not allowed here." },
+  directory_unavailable: { status: 503, message: "Agents cannot be looked up at the moment. Try again later." },
   keys_unavailable: { status: 503, message: "The signing keys are unavailable at the moment. Try again later." },
 } as const satisfies Record<string, { status: 400 | 401 | 403 | 503; error?: string; message: string }>;
 
@@ -54,7 +59,7 @@ export interface AgentIdentityError extends Error {
 }
 
 export interface AgentIdentityErrorCause {
-  /** What was wrong with the keys. */
+  /** What was wrong with the keys or the directory, or which restriction was violated. */
   readonly reason?: string;
   /** The key id that the token names: the sender's text, cut to 256 characters, without control characters. */
   readonly kid?: string;
@@ -121,7 +126,8 @@ const BODY_TYPES = {
   503: "service_unavailable_error",
 } as const;
 
-/** The JSON body of an error response, in the shape that Codex clients read. */
+/** The JSON body of an error response. Codex clients register their task anew when its code is `invalid_task_id`. */
 export function errorBody({ message, status, code }: AgentIdentityError): string {
-  return JSON.stringify({ error: { message, type: BODY_TYPES[status], code } });
+  const codexCode = code === "task_invalid" ? "invalid_task_id" : code;
+  return JSON.stringify({ error: { message, type: BODY_TYPES[status], code: codexCode } });
 }

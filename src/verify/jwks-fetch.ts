@@ -15,7 +15,8 @@ export interface JwksRequest {
   readonly fetch: JwksFetch | undefined;
   /** ms, for everything from the connection to the last byte. */
   readonly timeoutDuration: number;
-  readonly previous: KeySet | undefined;
+  /** Asked for once the answer is there. */
+  readonly previous: () => KeySet | undefined;
 }
 
 export type JwksAnswer =
@@ -31,13 +32,14 @@ export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
   const startedAt = performance.now();
   const answer = await fetchBeforeDeadline(request);
   if (fetchChannel.hasSubscribers) {
-    const { keySet, ...rest } = { keySet: undefined, ...answer };
+    const failed = "error" in answer;
     fetchChannel.publish({
       url: request.url,
-      outcome: keySet ? "success" : "failure",
-      kids: [...(keySet?.keys() ?? [])],
+      outcome: failed ? "failure" : "success",
+      ...(answer.status !== undefined && { status: answer.status }),
+      kids: failed ? [] : answer.keySet.kids,
       durationMs: performance.now() - startedAt,
-      ...rest,
+      ...(failed && { error: answer.error }),
     });
   }
   return answer;
@@ -74,17 +76,20 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
     const seconds = Number(response.headers.get("retry-after") ?? NaN);
     return { status, error: `status ${status}`, ...(seconds > 0 && { retryAfter: seconds * 1000 }) };
   }
-  const body = await readBody(response);
+  const body = await readBody(response, signal);
   if (body === undefined) return { status, error: `an answer of more than ${MAX_JWKS_SIZE} bytes` };
-  const keySet = parseJwks(body, previous);
+  const keySet = parseJwks(body, previous());
   return typeof keySet === "string" ? { status, error: keySet } : { status, keySet };
 }
 
 /** `undefined` if it is too large; reading stops there. */
-async function readBody(response: Response): Promise<Buffer | undefined> {
+async function readBody(response: Response, signal: AbortSignal): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
+    // A custom fetch may not end its stream at the deadline, nor give bytes.
+    signal.throwIfAborted();
+    if (!(chunk instanceof Uint8Array)) throw new TypeError("not a byte stream");
     size += chunk.byteLength;
     if (size > MAX_JWKS_SIZE) return undefined;
     chunks.push(chunk);
@@ -104,7 +109,12 @@ export function parseJwks(body: Uint8Array, previous?: KeySet): KeySet | string 
 
 /** A code such as `ECONNREFUSED`; never the message, which is a library's. */
 function describeNetworkError(error: unknown): string {
-  const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
-  const known = [cause?.code, code].find((value) => typeof value === "string" && /^[A-Z][A-Z0-9_]*$/.test(value));
-  return `no answer${known === undefined ? "" : ` (${known as string})`}`;
+  try {
+    const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
+    const known = [cause?.code, code].find((value) => typeof value === "string" && /^[A-Z][A-Z0-9_]*$/.test(value));
+    if (known !== undefined) return `no answer (${known as string})`;
+  } catch {
+    // A custom fetch may reject with whatever it likes.
+  }
+  return "no answer";
 }

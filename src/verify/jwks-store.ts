@@ -28,23 +28,25 @@ export interface StoredKeySet {
 
 const entryName = (jwksUrl: string) => `agent-identity-auth:jwks:${jwksUrl}`;
 
-/** What is stored is checked like an answer of the endpoint. A failing store counts as an empty one. */
+/**
+ * What is stored is checked like an answer of the endpoint. A failing store counts as an empty one.
+ * @param previous asked for once the entry is there
+ */
 export async function readStoredKeySet(
   store: JwksStore,
   jwksUrl: string,
-  previous: KeySet | undefined,
+  previous: () => KeySet | undefined,
 ): Promise<StoredKeySet | undefined> {
-  let entry: { jwks?: unknown; fetchedAt?: unknown } | null | undefined;
   try {
-    entry = (await store.get(entryName(jwksUrl))) as typeof entry;
+    const entry = (await store.get(entryName(jwksUrl))) as { jwks?: unknown; fetchedAt?: unknown } | null | undefined;
+    const { jwks, fetchedAt } = entry ?? {};
+    if (typeof jwks !== "string" || jwks.length > MAX_JWKS_SIZE) return undefined;
+    if (typeof fetchedAt !== "number" || !Number.isSafeInteger(fetchedAt) || fetchedAt > Date.now()) return undefined;
+    const keys = parseJwks(Buffer.from(jwks), previous());
+    return typeof keys === "string" ? undefined : { keys, fetchedAt };
   } catch {
     return undefined;
   }
-  const { jwks, fetchedAt } = entry ?? {};
-  if (typeof jwks !== "string" || jwks.length > MAX_JWKS_SIZE) return undefined;
-  if (!Number.isSafeInteger(fetchedAt) || (fetchedAt as number) > Date.now()) return undefined;
-  const keys = parseJwks(Buffer.from(jwks), previous);
-  return typeof keys === "string" ? undefined : { keys, fetchedAt: fetchedAt as number };
 }
 
 /** @param ttl ms for which the entry may be of use */

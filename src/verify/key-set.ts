@@ -10,17 +10,16 @@ export interface TrustedKey {
   readonly jwk: { readonly kty: "RSA"; readonly n: string; readonly e: string };
 }
 
-/** By `kid`. The first entry with a `kid` decides: `undefined` stands for one that is not usable. */
-export type KeySet = ReadonlyMap<string, TrustedKey | undefined>;
+export interface KeySet {
+  /** The first entry with a `kid` decides: `undefined` stands for one that is not usable. */
+  readonly byKid: ReadonlyMap<string, TrustedKey | undefined>;
+  /** The `kid`s of usable keys, fit for a log. */
+  readonly kids: readonly string[];
+}
 
 /** The public members of a set, as a JWKS that reads back as the same set. */
 export function publicJwks(keySet: KeySet): { keys: object[] } {
-  return { keys: Array.from(keySet, ([kid, key]) => ({ kid, ...key?.jwk })) };
-}
-
-/** The `kid`s that can verify a token; none of `undefined`. */
-export function usableKids(keySet: KeySet | undefined): string[] {
-  return Array.from(keySet ?? []).flatMap(([kid, key]) => (key === undefined ? [] : [printable(kid)]));
+  return { keys: Array.from(keySet.byKid, ([kid, key]) => ({ kid, ...key?.jwk })) };
 }
 
 /**
@@ -31,16 +30,16 @@ export function usableKids(keySet: KeySet | undefined): string[] {
 export function parseKeySet(document: unknown, previous?: KeySet): KeySet | string {
   const keys: unknown = (document as { keys?: unknown } | null)?.keys;
   if (!Array.isArray(keys)) return "not a JSON object with an array of keys";
-  const keySet = new Map<string, TrustedKey | undefined>();
+  const byKid = new Map<string, TrustedKey | undefined>();
   for (const entry of keys as unknown[]) {
     if (typeof entry !== "object" || entry === null) continue;
     const jwk = entry as Record<string, unknown>;
-    if (typeof jwk["kid"] === "string" && !keySet.has(jwk["kid"])) {
-      keySet.set(jwk["kid"], usableKey(jwk, previous?.get(jwk["kid"])));
+    if (typeof jwk["kid"] === "string" && !byKid.has(jwk["kid"])) {
+      byKid.set(jwk["kid"], usableKey(jwk, previous?.byKid.get(jwk["kid"])));
     }
   }
-  const usable = [...keySet.values()].some((key) => key !== undefined);
-  return usable ? keySet : "no usable key";
+  const kids = Array.from(byKid).flatMap(([kid, key]) => (key === undefined ? [] : [printable(kid)]));
+  return kids.length > 0 ? { byKid, kids: Object.freeze(kids) } : "no usable key";
 }
 
 function usableKey(jwk: Record<string, unknown>, previous: TrustedKey | undefined): TrustedKey | undefined {

@@ -5,7 +5,7 @@ import { BackOff } from "./back-off.js";
 import { Refusal, toVerifierError, type AgentIdentityErrorCause } from "./errors.js";
 import { fetchJwks, type JwksFetch } from "./jwks-fetch.js";
 import { readStoredKeySet, writeStoredKeySet, type JwksStore } from "./jwks-store.js";
-import { usableKids, type KeySet, type TrustedKey } from "./key-set.js";
+import type { KeySet, TrustedKey } from "./key-set.js";
 import type { JwksStatus, KeySource } from "./key-source.js";
 
 /** Durations in ms; see `JwksOptions`. */
@@ -29,8 +29,6 @@ interface DatedKeySet {
   readonly askedAt: number;
   /** The same moment in ms since the epoch, for `status()` and for the store. */
   readonly fetchedAt: number;
-  /** Which of our fetches brought it, counted from 1; 0 for none. */
-  readonly fetchNumber: number;
 }
 
 export class RemoteKeys implements KeySource {
@@ -39,8 +37,9 @@ export class RemoteKeys implements KeySource {
   readonly #backOff = new BackOff();
   #current: DatedKeySet | undefined;
   #refreshing: Promise<void> | undefined;
-  /** How many fetches have been started. */
+  /** How many fetches have been started, and which of them, counted from 1, was the last to succeed. */
   #fetches = 0;
+  #lastGoodFetch = 0;
   /** When an unknown `kid` last started a refresh, and the number of its fetch. */
   #window = { openedAt: -Infinity, fetchNumber: 0 };
   #lastError: string | null = null;
@@ -59,20 +58,21 @@ export class RemoteKeys implements KeySource {
     const { cacheMaxAge } = this.#settings;
     if (age >= cacheMaxAge / 2 && this.#backOff.remaining(now) === 0) void this.#refresh();
     if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid);
-    return set.keys.get(kid) ?? this.#unknownKid(kid, this.#fetches);
+    return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, this.#fetches);
   }
 
   async ready(): Promise<void> {
     const set = this.#serving(performance.now());
     if (set !== undefined && performance.now() - set.askedAt < this.#settings.cacheMaxAge) return;
+    const fetchesBefore = this.#fetches;
     await this.#refresh();
-    if (this.#serving(performance.now()) === undefined) throw toVerifierError(this.#unavailable());
+    if (this.#servingAfter(fetchesBefore) === undefined) throw toVerifierError(this.#unavailable());
   }
 
   status(): JwksStatus {
     return {
       url: this.url,
-      kids: usableKids(this.#current?.keys),
+      kids: this.#current?.keys.kids ?? [],
       fetchedAt: this.#current?.fetchedAt ?? null,
       stale: this.#age() >= this.#settings.cacheMaxAge,
       lastError: this.#lastError,
@@ -86,14 +86,19 @@ export class RemoteKeys implements KeySource {
     return set !== undefined && now - set.askedAt < cacheMaxAge + staleIfErrorDuration ? set : undefined;
   }
 
+  /** A set that was waited for serves those who waited, however slow the endpoint and however short its life. */
+  #servingAfter(fetchesBefore: number): DatedKeySet | undefined {
+    return this.#lastGoodFetch > fetchesBefore ? this.#current : this.#serving(performance.now());
+  }
+
   async #keyAfterRefresh(kid: string): Promise<TrustedKey | Refusal> {
     const fetchesBefore = this.#fetches;
     const backingOff = this.#backOff.remaining(performance.now()) > 0;
     if (this.#refreshing === undefined && backingOff) return this.#unavailable(kid);
     await this.#refresh();
-    const set = this.#serving(performance.now());
+    const set = this.#servingAfter(fetchesBefore);
     if (set === undefined) return this.#unavailable(kid);
-    return set.keys.get(kid) ?? this.#unknownKid(kid, fetchesBefore);
+    return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, fetchesBefore);
   }
 
   /**
@@ -104,14 +109,16 @@ export class RemoteKeys implements KeySource {
     for (;;) {
       await this.#refreshing;
       const now = performance.now();
-      const set = this.#serving(now);
+      const set = this.#servingAfter(fetchesBefore);
       if (set === undefined) return this.#unavailable(kid);
-      const key = set.keys.get(kid);
+      const key = set.keys.byKid.get(kid);
       if (key !== undefined) return key;
-      if (set.fetchNumber > fetchesBefore) return this.#untrusted(kid);
+      if (this.#lastGoodFetch > fetchesBefore) return this.#untrusted(kid);
       if (this.#refreshing) continue;
-      if (now < this.#window.openedAt + this.#settings.cooldownDuration) {
-        return set.fetchNumber >= this.#window.fetchNumber ? this.#untrusted(kid) : this.#unavailable(kid);
+      const windowRemaining = this.#window.openedAt + this.#settings.cooldownDuration - now;
+      if (windowRemaining > 0) {
+        if (this.#lastGoodFetch >= this.#window.fetchNumber) return this.#untrusted(kid);
+        return this.#unavailable(kid, windowRemaining);
       }
       if (this.#backOff.remaining(now) > 0) return this.#unavailable(kid);
       this.#window = { openedAt: now, fetchNumber: this.#fetches + 1 };
@@ -128,21 +135,25 @@ export class RemoteKeys implements KeySource {
   }
 
   async #load(readStore: boolean): Promise<void> {
-    const { store, cacheMaxAge } = this.#settings;
-    const before = this.#current;
-    const stored = store && readStore ? this.#adoptStored(store) : undefined;
-    await (stored && Promise.race([stored, delay(STORE_HEAD_START)]));
-    const adopted = this.#current;
-    if (adopted && adopted !== before && performance.now() - adopted.askedAt < cacheMaxAge) return;
-    if (!(await this.#fetch())) await stored;
+    const { store } = this.#settings;
+    if (!store || !readStore) {
+      await this.#fetch();
+      return;
+    }
+    const adopted = this.#adoptStored(store);
+    if (await Promise.race([adopted, delay(STORE_HEAD_START)])) return;
+    const fetched = this.#fetch();
+    // Whichever is good first; if one of them fails, the other is waited for.
+    await Promise.race([adopted.then((isGood) => isGood || fetched), fetched.then((isGood) => isGood || adopted)]);
   }
 
+  /** @returns whether there was a good answer */
   async #fetch(): Promise<boolean> {
     const { fetch, timeoutDuration, store, cacheMaxAge, staleIfErrorDuration } = this.#settings;
     const askedAt = performance.now();
     const fetchedAt = Date.now();
     const fetchNumber = ++this.#fetches;
-    const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: this.#current?.keys });
+    const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: () => this.#current?.keys });
     if ("error" in answer) {
       this.#backOff.failed(performance.now(), answer.retryAfter);
       this.#lastError = answer.error;
@@ -150,33 +161,39 @@ export class RemoteKeys implements KeySource {
     }
     this.#backOff.succeeded();
     this.#lastError = null;
+    this.#lastGoodFetch = Math.max(fetchNumber, this.#lastGoodFetch);
+    if (askedAt < (this.#current?.askedAt ?? -Infinity)) return true; // another process has asked since
     const { keySet: keys } = answer;
-    if (askedAt >= (this.#current?.askedAt ?? -Infinity)) this.#current = { keys, askedAt, fetchedAt, fetchNumber };
+    this.#current = { keys, askedAt, fetchedAt };
     if (store) writeStoredKeySet(store, this.url, { keys, fetchedAt }, cacheMaxAge + staleIfErrorDuration);
     return true;
   }
 
-  async #adoptStored(store: JwksStore): Promise<void> {
-    const stored = await Promise.race([readStoredKeySet(store, this.url, this.#current?.keys), delay(STORE_TIMEOUT)]);
+  /** @returns whether there was a newer set, and a fresh one */
+  async #adoptStored(store: JwksStore): Promise<boolean> {
+    const read = readStoredKeySet(store, this.url, () => this.#current?.keys);
+    const stored = await Promise.race([read, delay(STORE_TIMEOUT)]);
     // By the wall clock, which is what the entry has: an entry of our own is never newer than the set it came from.
-    if (stored === undefined || stored.fetchedAt <= (this.#current?.fetchedAt ?? -Infinity)) return;
-    const askedAt = performance.now() - (Date.now() - stored.fetchedAt);
-    this.#current = { ...stored, askedAt, fetchNumber: 0 };
+    if (stored === undefined || stored.fetchedAt <= (this.#current?.fetchedAt ?? -Infinity)) return false;
+    const age = Date.now() - stored.fetchedAt;
+    this.#current = { ...stored, askedAt: performance.now() - age };
+    return age < this.#settings.cacheMaxAge;
   }
 
   #untrusted(kid: string): Refusal {
     return new Refusal("key_untrusted", this.#diagnosis(kid));
   }
 
-  #unavailable(kid?: string): Refusal {
-    const seconds = Math.max(Math.ceil(this.#backOff.remaining(performance.now()) / 1000), 1);
-    return new Refusal("keys_unavailable", this.#diagnosis(kid), seconds);
+  /** @param wait ms until it is worth trying again, if not as long as the back-off */
+  #unavailable(kid?: string, wait = 0): Refusal {
+    const longest = Math.max(this.#backOff.remaining(performance.now()), wait);
+    return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(longest / 1000), 1));
   }
 
   #diagnosis(kid: string | undefined): AgentIdentityErrorCause {
     return {
       jwksUrl: this.url,
-      kids: usableKids(this.#current?.keys),
+      kids: this.#current?.keys.kids ?? [],
       ...(kid !== undefined && { kid: printable(kid) }),
       ...(this.#current && { keySetAge: Math.round(this.#age()) }),
       ...(this.#lastError !== null && { reason: this.#lastError }),

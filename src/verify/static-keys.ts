@@ -2,7 +2,7 @@
 
 import { printable } from "../protocol/printable.js";
 import { Refusal } from "./errors.js";
-import { parseKeySet, usableKids, type KeySet, type TrustedKey } from "./key-set.js";
+import { parseKeySet, type KeySet, type TrustedKey } from "./key-set.js";
 import type { JwksStatus, KeySource } from "./key-source.js";
 
 export class StaticKeys implements KeySource {
@@ -20,7 +20,7 @@ export class StaticKeys implements KeySource {
   }
 
   key(kid: string): TrustedKey | Refusal {
-    return this.#keys.get(kid) ?? new Refusal("key_untrusted", { kid: printable(kid), kids: usableKids(this.#keys) });
+    return this.#keys.byKid.get(kid) ?? new Refusal("key_untrusted", { kid: printable(kid), kids: this.#keys.kids });
   }
 
   ready(): Promise<void> {
@@ -28,6 +28,6 @@ export class StaticKeys implements KeySource {
   }
 
   status(): JwksStatus {
-    return { url: this.url, kids: usableKids(this.#keys), fetchedAt: null, stale: false, lastError: null };
+    return { url: this.url, kids: this.#keys.kids, fetchedAt: null, stale: false, lastError: null };
   }
 }

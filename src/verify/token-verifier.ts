@@ -5,6 +5,7 @@ import { errors, jwtVerify, type JWTVerifyOptions } from "jose";
 import { LRUCache } from "lru-cache";
 import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
 import { hasExpired, REQUIRED_CLAIMS, type ClaimExpectations } from "../protocol/claims.js";
+import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
 import type { TrustedKey } from "./key-set.js";
 import type { KeySource } from "./key-source.js";
@@ -36,11 +37,11 @@ export class TokenVerifier {
 
   /** At once, without a promise, for a token that was verified before and whose key set is fresh. */
   verify(token: string): Outcome | Promise<Outcome> {
-    if (typeof token !== "string" || token.length > MAX_TOKEN_LENGTH) return new Refusal("token_malformed");
-    const digest = hash("sha256", token, "base64url");
+    const isTooLong = typeof token !== "string" || token.length > MAX_TOKEN_LENGTH;
+    const digest = isTooLong ? "" : hash("sha256", token, "base64url");
     return traceVerification(
       "Bearer",
-      () => this.#verify(token, digest),
+      () => (isTooLong ? new Refusal("token_malformed") : this.#verify(token, digest)),
       () => this.#verified?.peek(digest)?.identity,
     );
   }
@@ -88,8 +89,4 @@ export class TokenVerifier {
       this.#pending.delete(digest);
     }
   }
-}
-
-function nowInSeconds(): number {
-  return Math.floor(Date.now() / 1000);
 }

@@ -10,9 +10,9 @@ const verifyChannel = channel("agent-identity-auth:verify");
 
 /** @param findCached the identity that a cache holds for these credentials */
 export function traceVerification(
-  scheme: "Bearer",
+  scheme: "Bearer" | "AgentAssertion",
   verify: () => Outcome | Promise<Outcome>,
-  findCached: () => AgentIdentity | undefined,
+  findCached: () => AgentIdentity | undefined = () => undefined,
 ): Outcome | Promise<Outcome> {
   if (!verifyChannel.hasSubscribers) return verify();
   const cached = findCached();

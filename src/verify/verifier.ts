@@ -23,7 +23,7 @@ export interface VerifierOptions extends JwksLocationOptions {
   /** For `exp` and `nbf`, in seconds: an integer of 0 to 300. Default 60, as Codex. */
   clockTolerance?: number | undefined;
   /** How many verified tokens are remembered (by their SHA-256). Default `{ max: 10_000 }`; `false` for none. */
-  tokenCache?: { readonly max: number } | false | undefined;
+  tokenCache?: { readonly max?: number | undefined } | false | undefined;
   /** How the keys are fetched and kept, or a resolver to share. Default: the one shared resolver of the JWKS URL. */
   jwks?: JwksOptions | JwksResolver | undefined;
 }
@@ -38,14 +38,15 @@ export interface Verifier {
   readonly jwks: JwksResolver;
 }
 
+const aCacheSize = anInteger(1, 1_000_000, "tokens");
+
 const aTokenCache: OptionCheck = {
-  expected: "false or { max: a positive integer (tokens) }",
+  expected: "false or { max: an integer of 1 to 1000000 (tokens) }",
   accepts: (value) =>
     value === false ||
     (typeof value === "object" &&
       value !== null &&
-      Object.keys(value).join() === "max" &&
-      anInteger(1, 2 ** 24, "tokens").accepts((value as { max: unknown }).max)),
+      Object.entries(value).every(([name, max]) => name === "max" && (max === undefined || aCacheSize.accepts(max)))),
 };
 
 export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
@@ -77,9 +78,9 @@ const verifiers = new WeakMap<KeySource, Map<string, SelectedVerifier>>();
 /** @param options already checked */
 export function selectVerifier(where: string, baseUrl: string, options: VerifierOptions): SelectedVerifier {
   const { issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE, clockTolerance = 60 } = options;
-  const { tokenCache = { max: 10_000 }, jwks, ...location } = options;
-  const cacheSize = tokenCache === false ? 0 : tokenCache.max;
-  const keys = selectKeySource(where, baseUrl, location, jwks);
+  const { tokenCache = {}, jwks, jwksUrl, allowInsecureHttp } = options;
+  const cacheSize = tokenCache === false ? 0 : (tokenCache.max ?? 10_000);
+  const keys = selectKeySource(where, baseUrl, { jwksUrl, allowInsecureHttp }, jwks);
 
   const ofTheseKeys = verifiers.get(keys) ?? new Map<string, SelectedVerifier>();
   verifiers.set(keys, ofTheseKeys);

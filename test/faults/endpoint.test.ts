@@ -171,6 +171,36 @@ test("what Retry-After asks for is heeded as far as 30 s", async () => {
   expect((await valid()).status).toBe(200);
 });
 
+const throwing = (): never => {
+  throw new Error("secret");
+};
+
+test("a stream that does not end at the deadline is left", async () => {
+  let pulled = 0;
+  const endlessStream = () =>
+    new ReadableStream<Uint8Array>({
+      async pull(controller) {
+        pulled++;
+        await new Promise((resolve) => setTimeout(resolve, 5));
+        controller.enqueue(new Uint8Array());
+      },
+    });
+  const fetch = () => Promise.resolve(new Response(endlessStream()));
+  const { valid } = await startProtectedApi({ timeoutDuration: 100, fetch });
+  await valid(undefined, { outage: true });
+  const pulledByThen = pulled;
+  await new Promise((resolve) => setTimeout(resolve, 100));
+  expect(pulled).toBeLessThan(pulledByThen + 5);
+});
+
+test("an endpoint that takes longer than a set may live still serves those who waited", async () => {
+  const { backend, verifier, valid } = await startProtectedApi({ cacheMaxAge: 1, staleIfErrorDuration: 0 });
+  backend.answer = (_req, res) => void setTimeout(() => res.end(goodSet), 50);
+  expect((await valid()).status).toBe(200);
+  await verifier.jwks.ready();
+  expect((await valid()).status).toBe(200);
+});
+
 test("a custom fetch that ignores its signal, throws or follows redirects delays and fools nobody", async () => {
   const custom = async (fetch: () => Promise<Response>, lastError: RegExp) => {
     const { verifier, valid } = await startProtectedApi({ timeoutDuration: TIMEOUT, fetch });
@@ -183,6 +213,12 @@ test("a custom fetch that ignores its signal, throws or follows redirects delays
     throw Object.assign(new Error("secret"), { code: "E_CUSTOM" });
   }, /^no answer \(E_CUSTOM\)$/);
   await custom(() => Promise.reject(Object.assign(new Error("x"), { code: "secret text" })), /^no answer$/);
+  await custom(() => Promise.reject(undefined as unknown as Error), /^no answer$/);
+  await custom(() => Promise.reject(null as unknown as Error), /^no answer$/);
+  await custom(() => Promise.reject(Object.defineProperty(new Error("x"), "code", { get: throwing })), /^no answer$/);
+  await custom(() => Promise.resolve(undefined as unknown as Response), /^no answer$/);
+  await custom(() => Promise.resolve(new Proxy({}, { get: throwing }) as Response), /^no answer$/);
+  await custom(() => Promise.resolve({ status: 200, body: [goodSet] } as unknown as Response), /^no answer$/);
   const { url } = await listen((req, res) => {
     if (req.url === "/") res.writeHead(302, { Location: "/jwks" }).end();
     else sendJson(res, { keys: [signingKey.jwk] });

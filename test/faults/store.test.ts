@@ -139,6 +139,24 @@ describe("an entry", () => {
     expect(backend.fetches).toBe(0);
   });
 
+  test("that is adopted within a window does not turn its 401 into a 503", async () => {
+    const clock = takeOverClock();
+    const entry = { jwks, fetchedAt: Date.now() };
+    const { backend, verifier, valid, invalid } = await startProtectedApi({
+      store: holding(entry),
+      cacheMaxAge: 4_000,
+    });
+    const junk = mint({}, createSigningKey("junk"));
+    await valid();
+    expect(await invalid(junk)).toMatchObject({ status: 401 });
+    clock.advance(4_000);
+    entry.fetchedAt = Date.now() - 1;
+    await valid();
+    expect(verifier.jwks.status().fetchedAt).toBe(entry.fetchedAt);
+    expect(await invalid(junk)).toMatchObject({ status: 401 });
+    expect(backend.fetches).toBe(1);
+  });
+
   test("is not asked for when a token has an unknown kid: the endpoint knows better", async () => {
     const newKey = createSigningKey("key-2");
     const { backend, valid } = await startProtectedApi({ store: holding({ jwks, fetchedAt: Date.now() }) });
@@ -157,6 +175,8 @@ describe("a store that", () => {
     ["hangs", { get: never, set: never }],
     ["rejects", { get: () => Promise.reject(new Error("x")), set: () => Promise.reject(new Error("x")) }],
     ["throws", { get: broken, set: broken }],
+    ["gives what throws", { get: () => new Proxy({}, { get: broken }), set: broken }],
+    ["gives what throws when awaited", { get: () => Promise.resolve().then(broken), set: broken }],
   ])("%s delays nobody and costs nothing but the sharing", async (name, store) => {
     const { backend, valid } = await startProtectedApi({ store });
     const cold = await valid();
@@ -173,6 +193,18 @@ describe("a store that", () => {
     expect(status).toBe(503);
     expect(duration).toBeLessThan(4_000);
     expect(backend.fetches).toBe(1);
+  });
+
+  test("is slow, and newer than a hanging endpoint, serves as soon as it answers", async () => {
+    const store: JwksStore = {
+      get: () => new Promise((resolve) => setTimeout(resolve, 300, { jwks, fetchedAt: Date.now() })),
+      set: () => undefined,
+    };
+    const { backend, valid } = await startProtectedApi({ store });
+    backend.answer = () => undefined;
+    const { status, duration } = await valid();
+    expect(status).toBe(200);
+    expect(duration).toBeLessThan(2_000);
   });
 
   test("is slow is overtaken by the endpoint, and waited for when that fails", async () => {

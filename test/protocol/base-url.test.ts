@@ -74,6 +74,7 @@ describe("a base that cannot be meant is refused, with the fix and without its t
     ["https://chatgpt.com/#secret", /must not have a query or a fragment/],
     ["https://chatgpt.com/backend-api/wham/agent-identities/jwks", JWKS],
     ["https://gw.example/agent-identities/jwks/", JWKS],
+    ["https://chatgpt.com/backend-api/agent-identities/jwks/codex", JWKS],
     ["http://chatgpt.com", INSECURE],
     ["http://secret.example:8080", INSECURE],
     ["http://localhost.evil.example", INSECURE],

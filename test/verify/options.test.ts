@@ -6,6 +6,13 @@ const base = "https://chatgpt.com/backend-api";
 const keySet = { keys: [signingKey.jwk] };
 const store = new Map();
 
+test("inherited options count, and are checked like one's own", () => {
+  expect(() => agentIdentityAuth(base, Object.create({ realm: "a\r\nb" }) as object)).toThrow(/realm must be/);
+  expect(() => agentIdentityAuth(base, Object.create({ clockTolerance: "60" }) as object)).toThrow(/clockTolerance/);
+  const agents = agentIdentityAuth(base);
+  expect(() => agents.restrictTo(Object.create({ forcedChatgptWorkspaceId: 5 }) as object)).toThrow(TypeError);
+});
+
 describe("a wrong option is a TypeError that names it", () => {
   test.each<[Record<string, unknown>, RegExp]>([
     [{ audiance: "x" }, /there is no option "audiance"; the options are .*audience/],
@@ -17,6 +24,10 @@ describe("a wrong option is a TypeError that names it", () => {
     [{ realm: "zürich" }, /realm/],
     [{ resourceMetadata: "/.well-known/oauth-protected-resource" }, /resourceMetadata must be an absolute https URL/],
     [{ resourceMetadata: "http://gw.example/metadata" }, /resourceMetadata/],
+    [{ resourceMetadata: "https://user:secret@gw.example/metadata" }, /resourceMetadata/],
+    [{ resourceMetadata: "https://gw.example/metadata#x" }, /resourceMetadata/],
+    [{ assertions: {} }, /assertions must be a directory with findAgent\(\) and findTask\(\)/],
+    [{ bearer: false }, /bearer: false needs assertions/],
     [{ resourceMetadata: 'https://gw.example/"' + "\n" }, /resourceMetadata/],
     [{ issuer: "" }, /issuer must be a string that is not blank/],
     [{ issuer: ["x"] }, /issuer/],
@@ -31,7 +42,9 @@ describe("a wrong option is a TypeError that names it", () => {
     [{ jwksUrl: "http://gw.example/jwks" }, /jwksUrl is plain http/],
     [{ allowInsecureHttp: 1 }, /allowInsecureHttp must be true or false/],
     [{ tokenCache: true }, /tokenCache must be false or \{ max/],
-    [{ tokenCache: {} }, /tokenCache/],
+    [{ tokenCache: [], realm: 5 }, /realm/],
+    [{ tokenCache: { max: 1.5 } }, /tokenCache/],
+    [{ tokenCache: { max: 1_000_001 } }, /tokenCache/],
     [{ tokenCache: { max: 0 } }, /tokenCache/],
     [{ tokenCache: { max: 1, ttl: 1 } }, /tokenCache/],
     [{ jwks: null }, /jwks: the options must be an object/],
@@ -80,6 +93,7 @@ test.each([
   { realm: 'with "quotes" and \\' },
   { tokenCache: false as const },
   { tokenCache: { max: 1 } },
+  { tokenCache: { max: undefined } },
   { jwks: { cooldownDuration: 0, staleIfErrorDuration: 0, fetch, store } },
   { jwks: { keySet, fetch: undefined } },
   { jwks: createJwksResolver("https://chatgpt.com/", { timeoutDuration: 1 }) },

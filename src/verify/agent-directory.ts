@@ -1,0 +1,43 @@
+/** Where AgentAssertions are looked up: two questions that people answer from their own database. */
+
+import type { KeyObject } from "node:crypto";
+import type { JWK } from "jose";
+import type { OptionCheck } from "../protocol/options.js";
+
+export interface DirectoryAgent {
+  /** The agent's Ed25519 public key. */
+  readonly publicKey: JWK | KeyObject;
+  readonly accountId: string;
+  readonly chatgptUserId: string;
+  readonly email?: string | null | undefined;
+  readonly planType: string;
+  readonly chatgptAccountIsFedramp: boolean;
+  /** Seconds since the epoch. Default: never. */
+  readonly expiresAt?: number | undefined;
+}
+
+export interface DirectoryTask {
+  readonly agentRuntimeId: string;
+  /** Seconds since the epoch. */
+  readonly expiresAt: number;
+}
+
+/**
+ * Both are asked on every request, so that revocation is immediate. An answer is waited for 2 s; a failure is a 503.
+ * Ids have 1–128 characters without `: / ? # %`, spaces or control characters.
+ */
+export interface AgentDirectory {
+  /** `undefined` for an agent that is unknown or revoked. */
+  findAgent(agentRuntimeId: string): DirectoryAgent | undefined | Promise<DirectoryAgent | undefined>;
+  /** `undefined` for a task that is unknown. */
+  findTask(taskId: string): DirectoryTask | undefined | Promise<DirectoryTask | undefined>;
+}
+
+export const anAgentDirectory: OptionCheck = {
+  expected: "a directory with findAgent() and findTask()",
+  accepts: (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    typeof (value as AgentDirectory).findAgent === "function" &&
+    typeof (value as AgentDirectory).findTask === "function",
+};

@@ -1,0 +1,182 @@
+/** Verification of AgentAssertions, and of the task registrations that precede them, against a directory. */
+
+import { createPublicKey, generateKeyPairSync, hash, KeyObject, verify } from "node:crypto";
+import { LRUCache } from "lru-cache";
+import {
+  assertionMessage,
+  decodeAssertion,
+  isAssertionId,
+  parseTimestamp,
+  registrationMessage,
+} from "../protocol/agent-assertion.js";
+import type { AgentIdentity } from "../protocol/agent-identity.js";
+import { canonicalPlanType } from "../protocol/claims.js";
+import { decodeCanonicalBase64 } from "../protocol/encoding.js";
+import type { AgentDirectory, DirectoryAgent } from "./agent-directory.js";
+import { nowInSeconds } from "./clock.js";
+import { Refusal } from "./errors.js";
+import { traceVerification, type Outcome } from "./trace.js";
+
+/** Seconds between the signed time and ours, either way. */
+const WINDOW = 300;
+/** ms that each look-up may take. */
+const LOOK_UP_TIMEOUT = 2_000;
+const CACHED_KEYS = 10_000;
+const CACHED_VERDICTS = 10_000;
+const SIGNATURE_LENGTH = 64;
+
+/** What an agent has signed. */
+interface Signed {
+  readonly agentRuntimeId: string;
+  readonly message: Buffer;
+  /** Standard base64, of whatever. */
+  readonly signature: string;
+  /** The `ChatGPT-Account-ID` header, where one was sent. */
+  readonly accountId: string | string[] | undefined;
+}
+
+interface AgentKey {
+  readonly object: KeyObject;
+  readonly bytes: Buffer;
+}
+
+export class AssertionVerifier {
+  readonly #directory: AgentDirectory;
+  /** By the `x` of the JWK, so that a key is not imported for each request. */
+  readonly #keys = new LRUCache<string, AgentKey>({ max: CACHED_KEYS });
+  /** Good signatures, by the SHA-256 of key, message and signature: real clients repeat an assertion. */
+  readonly #verdicts = new LRUCache<string, true>({ max: CACHED_VERDICTS });
+
+  constructor(directory: AgentDirectory) {
+    this.#directory = directory;
+  }
+
+  /** A promise, unless the assertion is refused at sight. */
+  verify(envelope: string, accountId: string | string[] | undefined): Outcome | Promise<Outcome> {
+    return traceVerification("AgentAssertion", () => {
+      const assertion = decodeAssertion(envelope);
+      if (assertion === undefined) return new Refusal("assertion_malformed");
+      const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp, signature } = assertion;
+      const issuedAt = parseTimestamp(timestamp) ?? NaN;
+      if (!isWithinWindow(issuedAt)) return new Refusal("assertion_stale");
+      const message = assertionMessage(agentRuntimeId, taskId, timestamp);
+      return this.#identify({ agentRuntimeId, message, signature, accountId }, taskId, issuedAt);
+    });
+  }
+
+  /** The time of a registration that its agent has signed, in seconds since the epoch. */
+  async verifyRegistration(agentRuntimeId: string, timestamp: string, signature: string): Promise<number | Refusal> {
+    const issuedAt = parseTimestamp(timestamp);
+    if (!isAssertionId(agentRuntimeId) || issuedAt === undefined) return new Refusal("assertion_malformed");
+    if (!isWithinWindow(issuedAt)) return new Refusal("assertion_stale");
+    const message = registrationMessage(agentRuntimeId, timestamp);
+    const agent = await this.#findSigner({ agentRuntimeId, message, signature, accountId: undefined });
+    return agent instanceof Refusal ? agent : issuedAt;
+  }
+
+  async #identify(signed: Signed, taskId: string, issuedAt: number): Promise<Outcome> {
+    const { agentRuntimeId } = signed;
+    const agent = await this.#findSigner(signed);
+    if (agent instanceof Refusal) return agent;
+    const task = await lookUp("findTask", () => this.#directory.findTask(taskId));
+    if (task instanceof Refusal) return task;
+    if (task?.agentRuntimeId !== agentRuntimeId || !(task.expiresAt > nowInSeconds())) {
+      return new Refusal("task_invalid");
+    }
+    const identity: AgentIdentity = {
+      agentRuntimeId,
+      accountId: agent.accountId,
+      chatgptUserId: agent.chatgptUserId,
+      email: agent.email ?? null,
+      planType: canonicalPlanType(agent.planType),
+      chatgptAccountIsFedramp: agent.chatgptAccountIsFedramp,
+      issuedAt,
+      expiresAt: task.expiresAt,
+      taskId,
+    };
+    return Object.freeze(identity);
+  }
+
+  /** One answer for whatever is wrong, at one cost: who asks does not learn which agents there are. */
+  async #findSigner(signed: Signed): Promise<DirectoryAgent | Refusal> {
+    const agent = await lookUp("findAgent", () => this.#directory.findAgent(signed.agentRuntimeId));
+    if (agent instanceof Refusal) return agent;
+    if (!agent) {
+      this.#isSigned(signed, DUMMY_KEY);
+      return new Refusal("assertion_invalid");
+    }
+    const publicKey = this.#importKey(agent.publicKey);
+    if (publicKey === undefined) return unavailable("findAgent gave a publicKey that is not an Ed25519 public key");
+    const isSigned = this.#isSigned(signed, publicKey);
+    const hasExpired = agent.expiresAt !== undefined && !(agent.expiresAt > nowInSeconds());
+    const isOtherAccount = signed.accountId !== undefined && signed.accountId !== agent.accountId;
+    return isSigned && !hasExpired && !isOtherAccount ? agent : new Refusal("assertion_invalid");
+  }
+
+  #isSigned({ message, signature }: Signed, publicKey: AgentKey): boolean {
+    const bytes = decodeCanonicalBase64(signature);
+    if (bytes?.length !== SIGNATURE_LENGTH) return false;
+    // The signature has a fixed length, so that the parts cannot be told apart in two ways.
+    const verdict = hash("sha256", Buffer.concat([bytes, publicKey.bytes, message]), "base64url");
+    if (this.#verdicts.has(verdict)) return true;
+    const isSigned = verify(null, message, publicKey.object, bytes);
+    if (isSigned) this.#verdicts.set(verdict, true);
+    return isSigned;
+  }
+
+  #importKey(publicKey: DirectoryAgent["publicKey"]): AgentKey | undefined {
+    if (publicKey instanceof KeyObject) return agentKey(publicKey);
+    const x = (publicKey as { x?: unknown } | null | undefined)?.x;
+    if (typeof x !== "string") return undefined;
+    const known = this.#keys.get(x);
+    if (known !== undefined) return known;
+    let object: KeyObject;
+    try {
+      object = createPublicKey({ key: { kty: "OKP", crv: "Ed25519", x }, format: "jwk" });
+    } catch {
+      return undefined;
+    }
+    const imported = agentKey(object);
+    this.#keys.set(x, imported);
+    return imported;
+  }
+}
+
+const agentKeys = new WeakMap<KeyObject, AgentKey>();
+
+function agentKey(object: KeyObject): AgentKey | undefined {
+  const known = agentKeys.get(object);
+  if (known !== undefined) return known;
+  if (object.type !== "public" || object.asymmetricKeyType !== "ed25519") return undefined;
+  const key = { object, bytes: Buffer.from(object.export({ format: "jwk" }).x ?? "", "base64url") };
+  agentKeys.set(object, key);
+  return key;
+}
+
+/** Stands for the key of an agent that does not exist. */
+const DUMMY_KEY = agentKey(generateKeyPairSync("ed25519").publicKey) as AgentKey;
+
+function isWithinWindow(timestamp: number): boolean {
+  return Math.abs(timestamp - nowInSeconds()) <= WINDOW;
+}
+
+async function lookUp<T>(name: string, ask: () => T | Promise<T>): Promise<T | Refusal> {
+  let timer: NodeJS.Timeout | undefined;
+  const timeout = new Promise<Refusal>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(unavailable(`${name} gave no answer within ${LOOK_UP_TIMEOUT} ms`));
+    }, LOOK_UP_TIMEOUT).unref();
+  });
+  try {
+    return await Promise.race([ask(), timeout]);
+  } catch {
+    // What a database says in its errors is not for a log of ours.
+    return unavailable(`${name} failed`);
+  } finally {
+    clearTimeout(timer);
+  }
+}
+
+function unavailable(reason: string): Refusal {
+  return new Refusal("directory_unavailable", { reason }, 1);
+}

@@ -1,0 +1,4 @@
+/** The clock by which tokens and assertions expire, in whole seconds since the epoch (RFC 7519 §2, NumericDate). */
+export function nowInSeconds(): number {
+  return Math.floor(Date.now() / 1000);
+}
