@@ -31,6 +31,7 @@ export default defineConfig(
   layer(["src/protocol/**"], faces, frameworks, String.raw`^\.\./(verify|login|issuer)/`),
   layer(["src/verify/**"], faces, frameworks, String.raw`^\.\./(login|issuer)/`),
   layer(["src/login/**"], faces, frameworks, String.raw`^\.\./issuer/`),
+  layer(["src/issuer/**"], faces, frameworks, String.raw`^\.\./login/`),
   {
     files: ["**/*.js"],
     extends: [tseslint.configs.disableTypeChecked],

@@ -3,6 +3,7 @@
 
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
+import { commandsToPaste, startBackend } from "./cli/serve.js";
 import { loginStatus, loginWithAccessToken, loginWithApiKey, type AuthConfig } from "./login.js";
 import { resolveCodexHome } from "./login/auth-config.js";
 import { removeCredentials } from "./login/auth-store.js";
@@ -18,10 +19,13 @@ Commands
   logout                     removes auth.json
   verify [-]                 reads an access token from standard input and prints whose it is, as JSON
   jwks-url <base>            prints where the keys of a base URL are; reads and writes nothing
+  serve [--port <n>]         runs a backend of one's own on loopback, for trying things out: writes a token to a
+                             temporary file, prints what to paste, and says who calls, until Ctrl-C
 
 Options
   --base-url <url>      the configured base URL, such as https://chatgpt.com/backend-api: whose keys to trust
   --codex-home <dir>    where auth.json is; default: $CODEX_HOME, else ~/.codex
+  --port <n>            for serve; default: 8080, and 0 for any that is free
   --json                prints JSON, errors too
   --help
 
@@ -34,6 +38,7 @@ const OPTIONS = {
   "with-api-key": { type: "boolean" },
   "base-url": { type: "string" },
   "codex-home": { type: "string" },
+  port: { type: "string" },
   json: { type: "boolean" },
   help: { type: "boolean" },
 } as const;
@@ -93,7 +98,22 @@ const COMMANDS: Readonly<Record<string, (args: Arguments) => Promise<Answer>>> =
     const jwksUrl = deriveJwksUrl(normalizeBaseUrl(base));
     return Promise.resolve({ line: jwksUrl, json: { jwksUrl } });
   },
+
+  serve,
 };
+
+async function serve({ values, positionals }: Arguments): Promise<Answer> {
+  none(positionals);
+  const port = Number(values.port ?? 8080);
+  if (!Number.isInteger(port) || port < 0 || port > 65_535) throw new UsageError("--port must be a port number");
+  const backend = await startBackend({ port, log: console.log }).catch((error: unknown) => {
+    const { code } = error as NodeJS.ErrnoException;
+    throw code === "EADDRINUSE" ? new UsageError("the port is taken: choose another with --port") : error;
+  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void backend.stop());
+  const { baseUrl, tokenFile } = backend;
+  return { line: commandsToPaste(backend), json: { baseUrl, tokenFile } };
+}
 
 function parse(args: string[]) {
   try {

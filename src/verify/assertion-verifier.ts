@@ -125,7 +125,10 @@ export class AssertionVerifier {
   }
 
   #importKey(publicKey: DirectoryAgent["publicKey"]): AgentKey | undefined {
-    if (publicKey instanceof KeyObject) return agentKey(publicKey);
+    if (publicKey instanceof KeyObject) {
+      const isEd25519 = publicKey.type === "public" && publicKey.asymmetricKeyType === "ed25519";
+      return isEd25519 ? agentKey(publicKey) : undefined;
+    }
     const x = (publicKey as { x?: unknown } | null | undefined)?.x;
     if (typeof x !== "string") return undefined;
     const known = this.#keys.get(x);
@@ -144,17 +147,16 @@ export class AssertionVerifier {
 
 const agentKeys = new WeakMap<KeyObject, AgentKey>();
 
-function agentKey(object: KeyObject): AgentKey | undefined {
+function agentKey(object: KeyObject): AgentKey {
   const known = agentKeys.get(object);
   if (known !== undefined) return known;
-  if (object.type !== "public" || object.asymmetricKeyType !== "ed25519") return undefined;
   const key = { object, bytes: Buffer.from(object.export({ format: "jwk" }).x ?? "", "base64url") };
   agentKeys.set(object, key);
   return key;
 }
 
 /** Stands for the key of an agent that does not exist. */
-const DUMMY_KEY = agentKey(generateKeyPairSync("ed25519").publicKey) as AgentKey;
+const DUMMY_KEY = agentKey(generateKeyPairSync("ed25519").publicKey);
 
 function isWithinWindow(timestamp: number): boolean {
   return Math.abs(timestamp - nowInSeconds()) <= WINDOW;

@@ -1,0 +1,45 @@
+/** Where a backend of one's own keeps its keys, agents and tasks. It holds private signing keys: guard it. */
+
+import type { OptionCheck } from "../protocol/options.js";
+
+/** Keyv has this shape. Whoever can read this store can sign tokens; whoever can write it can be anyone. */
+export interface IssuerStore {
+  get(key: string): unknown;
+  /** `ttl` is in ms; it may be ignored: what has expired is checked for on reading. */
+  set(key: string, value: unknown, ttl?: number): unknown;
+  delete(key: string): unknown;
+}
+
+export const anIssuerStore: OptionCheck = {
+  expected: "a store with get(), set() and delete(), such as a Keyv",
+  accepts: (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    (["get", "set", "delete"] as const).every((name) => typeof (value as IssuerStore)[name] === "function"),
+};
+
+/** How many writes to memory go by between two clean-ups. */
+const CLEAN_UP_EVERY = 1_000;
+
+/** The default: nothing survives the process. */
+export class MemoryStore implements IssuerStore {
+  readonly #entries = new Map<string, { value: unknown; expiresAt: number }>();
+  #writes = 0;
+
+  get(key: string): unknown {
+    return this.#entries.get(key)?.value;
+  }
+
+  set(key: string, value: unknown, ttl = Infinity): void {
+    this.#entries.set(key, { value, expiresAt: Date.now() + ttl });
+    if (++this.#writes % CLEAN_UP_EVERY === 0) this.#cleanUp();
+  }
+
+  delete(key: string): void {
+    this.#entries.delete(key);
+  }
+
+  #cleanUp(): void {
+    for (const [key, { expiresAt }] of this.#entries) if (expiresAt <= Date.now()) this.#entries.delete(key);
+  }
+}

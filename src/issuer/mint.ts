@@ -1,0 +1,124 @@
+/** Minting: a token for an agent, with a new Ed25519 pair of which only the token has the private half. */
+
+import { generateKeyPairSync, randomUUID, sign, type KeyObject } from "node:crypto";
+import { isAssertionId } from "../protocol/agent-assertion.js";
+import type { AgentIdentityClaims } from "../protocol/claims.js";
+import {
+  aBoolean,
+  aNonBlankString,
+  anInteger,
+  checkOptions,
+  type OptionCheck,
+  type OptionChecks,
+} from "../protocol/options.js";
+import { nowInSeconds } from "../verify/clock.js";
+import type { AgentRecord } from "./agents.js";
+
+/** What is not given has a safe default. */
+export interface MintClaims {
+  accountId: string;
+  chatgptUserId: string;
+  /** 1–128 characters without `: / ? # %`, spaces or control characters. Default: a new one. */
+  agentRuntimeId?: string | undefined;
+  /** Default `null`. */
+  email?: string | null | undefined;
+  /** Default `free`. */
+  planType?: string | undefined;
+  /** Default `false`. */
+  chatgptAccountIsFedramp?: boolean | undefined;
+  /** Seconds that the token is good for. Default 604800 (7 days); a stolen token cannot be revoked before. */
+  lifetime?: number | undefined;
+  /** Seconds since the epoch. Default: now. */
+  issuedAt?: number | undefined;
+  /** Seconds since the epoch. Default: `issuedAt` and `lifetime`. In the past for an expired token. */
+  expiresAt?: number | undefined;
+  /** Seconds since the epoch. Default: none. */
+  notBefore?: number | undefined;
+  /** Default: the issuer's, which is Codex's unless it was configured. */
+  issuer?: string | undefined;
+  /** Default: the issuer's, which is Codex's unless it was configured. */
+  audience?: string | undefined;
+  /** For tests: claims as in the JWT that are put in place of the others, unchecked; `undefined` leaves one out. */
+  overrides?: Readonly<Record<string, unknown>> | undefined;
+  /** For tests: signs with a key that nobody trusts, under the trusted key's id. Default `false`. */
+  foreignKey?: boolean | undefined;
+}
+
+const anId: OptionCheck = {
+  expected: "1 to 128 characters without : / ? # %, spaces or control characters",
+  accepts: (value) => typeof value === "string" && isAssertionId(value),
+};
+
+const aTimestamp = anInteger(0, Number.MAX_SAFE_INTEGER, "seconds since the epoch");
+
+const MINT_CHECKS: OptionChecks<MintClaims> = {
+  accountId: aNonBlankString,
+  chatgptUserId: aNonBlankString,
+  agentRuntimeId: anId,
+  email: { expected: "a string or null", accepts: (value) => value === null || typeof value === "string" },
+  planType: aNonBlankString,
+  chatgptAccountIsFedramp: aBoolean,
+  lifetime: anInteger(1, 10 * 365 * 86_400, "seconds"),
+  issuedAt: aTimestamp,
+  expiresAt: aTimestamp,
+  notBefore: aTimestamp,
+  issuer: aNonBlankString,
+  audience: aNonBlankString,
+  overrides: { expected: "an object", accepts: (value) => typeof value === "object" && value !== null },
+  foreignKey: aBoolean,
+};
+
+export interface DraftToken {
+  readonly agentRuntimeId: string;
+  readonly agent: AgentRecord;
+  readonly payload: Record<string, unknown>;
+  readonly foreignKey: boolean;
+}
+
+/** @throws TypeError */
+export function draftToken(claims: MintClaims, defaults: { issuer: string; audience: string }): DraftToken {
+  const given = checkOptions<Partial<MintClaims>>("mint", claims, MINT_CHECKS);
+  const { accountId, chatgptUserId, email = null, planType = "free", chatgptAccountIsFedramp = false } = given;
+  const { agentRuntimeId = `agent-${randomUUID()}`, lifetime = 604_800, issuedAt = nowInSeconds() } = given;
+  const { expiresAt = issuedAt + lifetime, notBefore, issuer = defaults.issuer, audience = defaults.audience } = given;
+  if (accountId === undefined || chatgptUserId === undefined) {
+    throw new TypeError("mint: accountId and chatgptUserId are needed");
+  }
+  const { publicKey, privateKey } = generateKeyPairSync("ed25519");
+  const payload: AgentIdentityClaims = {
+    iss: issuer,
+    aud: audience,
+    iat: issuedAt,
+    exp: expiresAt,
+    ...(notBefore !== undefined && { nbf: notBefore }),
+    agent_runtime_id: agentRuntimeId,
+    agent_private_key: privateKey.export({ format: "der", type: "pkcs8" }).toString("base64"),
+    account_id: accountId,
+    chatgpt_user_id: chatgptUserId,
+    email,
+    plan_type: planType,
+    chatgpt_account_is_fedramp: chatgptAccountIsFedramp,
+  };
+  const agent: AgentRecord = {
+    publicKey: publicKey.export({ format: "jwk" }),
+    accountId,
+    chatgptUserId,
+    email,
+    planType,
+    chatgptAccountIsFedramp,
+    expiresAt,
+  };
+  return {
+    agentRuntimeId,
+    agent,
+    payload: { ...payload, ...given.overrides },
+    foreignKey: given.foreignKey ?? false,
+  };
+}
+
+/** RFC 7515 §3.1. By hand, since `SignJWT` refuses the odd claims that tests are made of. */
+export function signToken(payload: object, kid: string, privateKey: KeyObject): string {
+  const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
+  const signed = `${encode({ alg: "RS256", kid, typ: "JWT" })}.${encode(payload)}`;
+  return `${signed}.${sign("sha256", Buffer.from(signed), privateKey).toString("base64url")}`;
+}
