@@ -97,7 +97,7 @@ async function readBody(response: Response, signal: AbortSignal): Promise<Buffer
   return Buffer.concat(chunks);
 }
 
-export function parseJwks(body: Uint8Array, previous?: KeySet): KeySet | string {
+export function parseJwks(body: Buffer, previous?: KeySet): KeySet | string {
   let document: unknown;
   try {
     document = parseUtf8Json(body);

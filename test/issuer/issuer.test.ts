@@ -1,0 +1,477 @@
+import { createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
+import { mkdtempSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import KeyvRedis from "@keyv/redis";
+import express from "express";
+import { Keyv } from "keyv";
+import { KeyvFile } from "keyv-file";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { agentIdentityAuth, createVerifier } from "../../src/index.js";
+import { createIssuer, type Issuer, type IssuerOptions, type IssuerStore, type MintClaims } from "../../src/issuer.js";
+import { loadAuth } from "../../src/login.js";
+import { minutes, takeOverClock } from "../faults/clock.js";
+import { now, signingKey } from "../support/agents.js";
+import { timestamp } from "../support/assertions.js";
+import { createCodexHome } from "../support/homes.js";
+import { redisIsInstalled, startRedis } from "../support/redis.js";
+import { listen } from "../support/servers.js";
+
+const base = "https://chatgpt.com/backend-api";
+const somebody: MintClaims = { accountId: "acct-1", chatgptUserId: "user-1" };
+
+async function verifierOf(issuer: Issuer, options: { issuer?: string; audience?: string } = {}) {
+  return createVerifier(base, { ...options, jwks: { keySet: await issuer.jwks() } });
+}
+
+function payloadOf(token: string): Record<string, unknown> {
+  return JSON.parse(Buffer.from(token.split(".")[1] ?? "", "base64url").toString()) as Record<string, unknown>;
+}
+
+/** What the agent of a token sends to register its task. */
+function registration(token: string, time = timestamp()): { timestamp: string; signature: string } {
+  const { agent_runtime_id: id, agent_private_key: key } = payloadOf(token) as Record<string, string>;
+  const privateKey = createPrivateKey({ key: Buffer.from(key ?? "", "base64"), format: "der", type: "pkcs8" });
+  const signature = sign(null, Buffer.from(`${String(id)}:${time}`), privateKey).toString("base64");
+  return { timestamp: time, signature };
+}
+
+describe("mint", () => {
+  test("has safe defaults", async () => {
+    const issuer = await createIssuer();
+    const { token, agentRuntimeId } = await issuer.mint(somebody);
+    const verifier = await verifierOf(issuer);
+    expect(await verifier.verify(token)).toEqual({
+      agentRuntimeId,
+      accountId: "acct-1",
+      chatgptUserId: "user-1",
+      email: null,
+      planType: "free",
+      chatgptAccountIsFedramp: false,
+      issuedAt: expect.closeTo(now(), -1) as number,
+      expiresAt: expect.closeTo(now() + 7 * 86_400, -1) as number,
+    });
+    expect((await issuer.mint(somebody)).agentRuntimeId).not.toBe(agentRuntimeId);
+  });
+
+  test("sets every claim", async () => {
+    const issuer = await createIssuer({ issuer: "https://gw.example", audience: "gateway" });
+    const { token } = await issuer.mint({
+      ...somebody,
+      agentRuntimeId: "agent-x",
+      email: "agent@example.com",
+      planType: "edu",
+      chatgptAccountIsFedramp: true,
+      issuedAt: 1_700_000_000,
+      expiresAt: 4_000_000_000,
+      notBefore: 1_600_000_000,
+    });
+    const verifier = await verifierOf(issuer, { issuer: "https://gw.example", audience: "gateway" });
+    expect(await verifier.verify(token)).toEqual({
+      agentRuntimeId: "agent-x",
+      accountId: "acct-1",
+      chatgptUserId: "user-1",
+      email: "agent@example.com",
+      planType: "edu",
+      chatgptAccountIsFedramp: true,
+      issuedAt: 1_700_000_000,
+      expiresAt: 4_000_000_000,
+    });
+    expect(payloadOf(token)).toMatchObject({ nbf: 1_600_000_000 });
+    expect(payloadOf((await issuer.mint({ ...somebody, lifetime: 60 })).token)["exp"]).toBeLessThan(now() + 62);
+  });
+
+  test.each<[string, Partial<MintClaims>, string]>([
+    ["an expired token", { expiresAt: 1 }, "token_expired"],
+    ["one for another audience", { audience: "x" }, "audience_invalid"],
+    ["one of another issuer", { issuer: "x" }, "issuer_invalid"],
+    ["one that is not valid yet", { notBefore: 4_000_000_000 }, "token_not_yet_valid"],
+    ["one with a claim of the wrong type", { overrides: { email: 7 } }, "claims_invalid"],
+    ["one that lacks a claim", { overrides: { account_id: undefined } }, "claims_invalid"],
+    ["one of a foreign key", { foreignKey: true }, "signature_invalid"],
+  ])("makes bad tokens for tests: %s", async (_, claims, code) => {
+    const issuer = await createIssuer();
+    const { token } = await issuer.mint({ ...somebody, ...claims });
+    await expect((await verifierOf(issuer)).verify(token)).rejects.toMatchObject({ code });
+  });
+
+  test("another issuer's tokens are of an unknown key", async () => {
+    const { token } = await (await createIssuer()).mint(somebody);
+    await expect((await verifierOf(await createIssuer())).verify(token)).rejects.toMatchObject({
+      code: "key_untrusted",
+    });
+  });
+
+  test.each<[object, RegExp]>([
+    [{}, /accountId and chatgptUserId are needed/],
+    [{ ...somebody, accountId: "" }, /accountId must be a string that is not blank/],
+    [{ ...somebody, agentRuntimeId: "a:b" }, /agentRuntimeId must be 1 to 128 characters without/],
+    [{ ...somebody, agentRuntimeId: "x".repeat(129) }, /agentRuntimeId/],
+    [{ ...somebody, lifetime: 0 }, /lifetime must be an integer of 1 to/],
+    [{ ...somebody, expiresAt: 1.5 }, /expiresAt must be an integer/],
+    [{ ...somebody, plan: "pro" }, /there is no option "plan"/],
+  ])("refuses %o", async (claims, message) => {
+    const issuer = await createIssuer();
+    await expect(issuer.mint(claims as MintClaims)).rejects.toThrow(TypeError);
+    await expect(issuer.mint(claims as MintClaims)).rejects.toThrow(message);
+  });
+
+  test("keeps the public half of the agent's key only", async () => {
+    const entries = new Map<string, unknown>();
+    const issuer = await createIssuer({ store: entries });
+    const { token, agentRuntimeId } = await issuer.mint(somebody);
+    const stored = JSON.stringify([...entries].filter(([name]) => name.includes(agentRuntimeId)));
+    expect(stored).toContain('"crv":"Ed25519"');
+    expect(stored).not.toContain('"d"');
+    expect(stored).not.toContain(String(payloadOf(token)["agent_private_key"]));
+  });
+});
+
+describe("options", () => {
+  test.each<[unknown, RegExp]>([
+    [{ store: {} }, /store must be a store with get\(\), set\(\) and delete\(\)/],
+    [{ signingKeys: [] }, /signingKeys must be a list of at least one key/],
+    [{ signingKeys: [{ privateKey: { kty: "RSA" } }] }, /signingKeys\[0\].privateKey must be a private RSA key/],
+    [{ signingKeys: [{ privateKey: signingKey.jwk }] }, /signingKeys\[0\].privateKey must be a private RSA key/],
+    [
+      { signingKeys: [{ privateKey: generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey }] },
+      /signingKeys\[0\] must have 2048 to 8192 bits/,
+    ],
+    [{ audience: "" }, /audience/],
+    [{ keys: [] }, /there is no option "keys"/],
+  ])("are checked: %o", async (options, message) => {
+    await expect(createIssuer(options as IssuerOptions)).rejects.toThrow(message);
+  });
+});
+
+describe("signing keys", () => {
+  test("are published with public members only", async () => {
+    const { keys } = await (await createIssuer()).jwks();
+    expect(keys).toHaveLength(1);
+    expect(Object.keys(keys[0] ?? {}).sort()).toEqual(["alg", "e", "kid", "kty", "n", "use"]);
+  });
+
+  test("rotate: published first, signing after the overlap, served as long as a token of theirs lives", async () => {
+    const clock = takeOverClock();
+    const issuer = await createIssuer();
+    const kids = async () => (await issuer.jwks()).keys.map(({ kid }) => kid);
+    const kidOf = (token: string) =>
+      (JSON.parse(Buffer.from(token.split(".")[0] ?? "", "base64url").toString()) as { kid: string }).kid;
+    const old = await issuer.mint({ ...somebody, lifetime: 3600 });
+    const [oldKid = ""] = await kids();
+
+    await issuer.rotateKey();
+    const [, newKid = ""] = await kids();
+    expect(await kids()).toEqual([oldKid, newKid]);
+    expect(kidOf((await issuer.mint({ ...somebody, lifetime: 60 })).token)).toBe(oldKid);
+
+    clock.advance(minutes(10));
+    expect(kidOf((await issuer.mint(somebody)).token)).toBe(newKid);
+    clock.advance(minutes(49));
+    expect(await kids()).toEqual([oldKid, newKid]);
+    expect(await (await verifierOf(issuer)).verify(old.token)).toMatchObject({ accountId: "acct-1" });
+    clock.advance(minutes(5)); // verifiers may tolerate five minutes past the token's end
+    expect(await kids()).toEqual([oldKid, newKid]);
+    clock.advance(minutes(2));
+    expect(await kids()).toEqual([newKid]);
+  });
+
+  test("rotate at once, and again within the second: the latest signs", async () => {
+    const issuer = await createIssuer();
+    const verifiable = [await issuer.mint(somebody)];
+    for (let i = 0; i < 3; i++) {
+      await issuer.rotateKey({ delay: 0 });
+      verifiable.push(await issuer.mint(somebody));
+    }
+    const verifier = await verifierOf(issuer);
+    for (const { token } of verifiable) expect(await verifier.verify(token)).toBeTruthy();
+    expect((await issuer.jwks()).keys).toHaveLength(4);
+    await expect(issuer.rotateKey({ delay: -1 })).rejects.toThrow(/delay must be an integer/);
+  });
+
+  test("may be given: the first signs, all are published, nothing is stored, and rotating is by giving others", async () => {
+    const entries = new Map<string, unknown>();
+    const other = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
+    const signingKeys = [
+      { kid: "mine", privateKey: signingKey.privateKey },
+      { privateKey: other.export({ format: "jwk" }) },
+    ];
+    const issuer = await createIssuer({ store: entries, signingKeys: signingKeys });
+    const { keys } = await issuer.jwks();
+    expect(keys[0]?.kid).toBe("mine");
+    expect(keys[1]?.kid).toMatch(/^[\w-]{43}$/);
+    const { token } = await issuer.mint(somebody);
+    expect(Buffer.from(token.split(".")[0] ?? "", "base64url").toString()).toContain('"kid":"mine"');
+    expect(await (await verifierOf(issuer)).verify(token)).toBeTruthy();
+    expect([...entries.keys()].join()).not.toMatch(/signing-keys|last-expiry/);
+    await expect(issuer.rotateKey()).rejects.toThrow(/signingKeys were given/);
+  });
+});
+
+/** A backend that the issuer serves, with the assertions of its directory accepted. */
+async function serve(issuer: Issuer) {
+  const app = express();
+  const { url } = await listen(app);
+  app.use(issuer.router());
+  app.use(
+    "/backend-api",
+    agentIdentityAuth(`${url}/backend-api`, { assertions: issuer.directory, jwks: {} }),
+    (req, res) => {
+      res.json(req.agentIdentity);
+    },
+  );
+  app.use((_req, res) => void res.status(404).json("not the issuer's"));
+  return url;
+}
+
+async function register(url: string, id: string, body: unknown, init: RequestInit = {}) {
+  const response = await fetch(`${url}/v1/agent/${id}/task/register`, {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: typeof body === "string" ? body : JSON.stringify(body),
+    ...init,
+  });
+  const { status, headers } = response;
+  return { status, headers, body: (await response.json()) as { task_id?: string; error?: { code: string } } };
+}
+
+describe("the store", () => {
+  const stores: [string, () => Promise<() => IssuerStore>][] = [
+    [
+      "Keyv in memory",
+      () => {
+        const entries = new Map<string, unknown>();
+        return Promise.resolve(() => new Keyv({ store: entries }));
+      },
+    ],
+    [
+      "a file",
+      () => {
+        const directory = mkdtempSync(join(tmpdir(), "agent-identity-auth-issuer-"));
+        onTestFinished(() => {
+          rmSync(directory, { recursive: true });
+        });
+        return Promise.resolve(
+          () => new Keyv({ store: new KeyvFile({ filename: join(directory, "store"), writeDelay: 0 }) }),
+        );
+      },
+    ],
+  ];
+  if (redisIsInstalled) {
+    stores.push([
+      "Redis",
+      async () => {
+        const url = await startRedis();
+        return () => {
+          const keyv = new Keyv({ store: new KeyvRedis(url) });
+          onTestFinished(() => keyv.disconnect());
+          return keyv;
+        };
+      },
+    ]);
+  }
+
+  test.each(stores)(
+    "%s: a restart keeps tokens, agents and tasks; a second process serves the same",
+    async (name, prepare) => {
+      const open = await prepare();
+      const before = await createIssuer({ store: open() });
+      const { token, agentRuntimeId } = await before.mint(somebody);
+      const url = await serve(before);
+      const registered = await register(url, agentRuntimeId, registration(token));
+      expect(registered.status).toBe(200);
+
+      const after = await createIssuer({ store: open() });
+      expect(await after.jwks()).toEqual(await before.jwks());
+      expect(await (await verifierOf(after)).verify(token)).toMatchObject({ agentRuntimeId });
+      expect(await after.directory.findAgent(agentRuntimeId)).toMatchObject({ accountId: "acct-1" });
+      expect(await after.directory.findTask(registered.body.task_id ?? "")).toMatchObject({ agentRuntimeId });
+
+      if (name === "a file") return; // keyv-file reads it once: it survives a restart, and is for one process
+      await before.rotateKey({ delay: 0 });
+      expect(await after.jwks()).toEqual(await before.jwks());
+      expect((await after.jwks()).keys).toHaveLength(2);
+      await after.revokeAgent(agentRuntimeId);
+      expect(await before.directory.findAgent(agentRuntimeId)).toBeUndefined();
+    },
+  );
+
+  test("shares no name with the resolver's", async () => {
+    const entries = new Map<string, unknown>();
+    const issuer = await createIssuer({ store: entries });
+    const { token, agentRuntimeId } = await issuer.mint(somebody);
+    await register(await serve(issuer), agentRuntimeId, registration(token));
+    expect(entries.size).toBe(4);
+    for (const name of entries.keys()) expect(name).toMatch(/^agent-identity-auth:issuer:/);
+  });
+});
+
+describe("the router", () => {
+  test.each(["/backend-api/wham/agent-identities/jwks", "/api/codex/agent-identities/jwks", "/agent-identities/jwks"])(
+    "serves the JWKS at %s",
+    async (path) => {
+      const issuer = await createIssuer();
+      const url = await serve(issuer);
+      const response = await fetch(url + path);
+      expect(response.status).toBe(200);
+      expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
+      expect(response.headers.get("cache-control")).toBe("public, max-age=60");
+      expect(await response.json()).toEqual(await issuer.jwks());
+      const head = await fetch(`${url}${path}?x=1`, { method: "HEAD" });
+      expect([head.status, await head.text()]).toEqual([200, ""]);
+      const post = await fetch(url + path, { method: "POST" });
+      expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+    },
+  );
+
+  test("passes on what is not its own, and is a listener by itself", async () => {
+    const issuer = await createIssuer();
+    const url = await serve(issuer);
+    for (const path of [
+      "/",
+      "/jwks",
+      "/x/agent-identities/jwks",
+      "/v1/agent/a/b/task/register",
+      "/v1/agent//task/register",
+    ]) {
+      const response = await fetch(url + path, { method: "POST" });
+      expect([response.status, await response.json()]).toEqual([404, "not the issuer's"]);
+    }
+    const alone = await listen(issuer.router());
+    expect((await fetch(`${alone.url}/agent-identities/jwks`)).status).toBe(200);
+    expect((await fetch(alone.url)).status).toBe(404);
+  });
+
+  test("a store that fails is a 503, and what it said is not shown", async () => {
+    let broken = false;
+    const entries = new Map<string, unknown>();
+    const issuer = await createIssuer({
+      store: {
+        get: (key) => {
+          if (broken) throw new Error("secret");
+          return entries.get(key);
+        },
+        set: (key, value) => entries.set(key, value),
+        delete: (key) => entries.delete(key),
+      },
+    });
+    const { token, agentRuntimeId } = await issuer.mint(somebody);
+    const url = await serve(issuer);
+    broken = true;
+    const jwks = await fetch(`${url}/agent-identities/jwks`);
+    expect([jwks.status, jwks.headers.get("retry-after"), jwks.headers.get("cache-control")]).toEqual([
+      503,
+      "1",
+      "no-store",
+    ]);
+    expect(await jwks.text()).not.toContain("secret");
+    expect(await register(url, agentRuntimeId, registration(token))).toMatchObject({
+      status: 503,
+      body: { error: { code: "directory_unavailable" } },
+    });
+  });
+});
+
+describe("task registration", () => {
+  test.each(["", "/api/accounts", "/backend-api", "/a/b/c"])("works under any prefix: %j", async (prefix) => {
+    const issuer = await createIssuer();
+    const { token, agentRuntimeId } = await issuer.mint(somebody);
+    const { status, headers, body } = await register(
+      (await serve(issuer)) + prefix,
+      agentRuntimeId,
+      registration(token),
+    );
+    expect(status).toBe(200);
+    expect(headers.get("cache-control")).toBe("no-store");
+    expect(body.task_id).toMatch(/^task-[\w-]{43}$/);
+  });
+
+  test("is good for 24 h from the signed time; the same one has the same task, another one another", async () => {
+    const clock = takeOverClock();
+    const issuer = await createIssuer();
+    const { token, agentRuntimeId } = await issuer.mint(somebody);
+    const url = await serve(issuer);
+    const first = registration(token, timestamp(-1));
+    const { body } = await register(url, agentRuntimeId, first);
+    const signedAt = Date.parse(first.timestamp) / 1000;
+    const task = { agentRuntimeId, expiresAt: signedAt + 86_400 };
+    expect(await issuer.directory.findTask(body.task_id ?? "")).toEqual(task);
+    clock.advance(minutes(4));
+    expect((await register(url, agentRuntimeId, first)).body).toEqual(body);
+    expect(await issuer.directory.findTask(body.task_id ?? "")).toEqual(task);
+    expect((await register(url, agentRuntimeId, registration(token))).body).not.toEqual(body);
+  });
+
+  test("is refused for each fault with its code, and without a hint", async () => {
+    const issuer = await createIssuer();
+    const { token, agentRuntimeId: id } = await issuer.mint(somebody);
+    const expired = await issuer.mint({ ...somebody, expiresAt: 1 });
+    const other = await issuer.mint(somebody);
+    const url = await serve(issuer);
+    const good = registration(token);
+    const codeOf = async (agentId: string, body: unknown, init?: RequestInit) => {
+      const answer = await register(url, agentId, body, init);
+      expect(answer.headers.get("cache-control")).toBe("no-store");
+      return `${String(answer.status)} ${answer.body.error?.code ?? ""}`;
+    };
+    const invalid = "401 assertion_invalid";
+    expect(await codeOf("unknown", good)).toBe(invalid);
+    expect(await codeOf(other.agentRuntimeId, good)).toBe(invalid);
+    expect(await codeOf(expired.agentRuntimeId, registration(expired.token))).toBe(invalid);
+    expect(await codeOf(id, { ...good, signature: "AAAA" })).toBe(invalid);
+    expect(await codeOf(id, { ...good, timestamp: timestamp(-2) })).toBe(invalid);
+    expect(await codeOf(id, registration(token, timestamp(-302)))).toBe("401 assertion_stale");
+    expect(await codeOf(id, registration(token, timestamp(302)))).toBe("401 assertion_stale");
+    const malformed = "401 assertion_malformed";
+    for (const body of [
+      "",
+      "hello",
+      "null",
+      "[]",
+      {},
+      { ...good, extra: "x" },
+      { ...good, timestamp: 1 },
+      { timestamp: "x", signature: "x" },
+    ]) {
+      expect(await codeOf(id, body)).toBe(malformed);
+    }
+    expect(await codeOf("a%3Ab", good)).toBe(malformed);
+    expect(await codeOf("x".repeat(129), good)).toBe(malformed);
+    expect(await codeOf(id, JSON.stringify(good).padEnd(5_000))).toBe("413 body_too_large");
+    const asText = { headers: { "Content-Type": "text/plain" } };
+    expect(await codeOf(id, good, asText)).toBe("415 media_type_unsupported");
+    await issuer.revokeAgent(id);
+    expect(await codeOf(id, good)).toBe(invalid);
+  });
+
+  test("works behind a body parser", async () => {
+    const issuer = await createIssuer();
+    const { token, agentRuntimeId } = await issuer.mint(somebody);
+    const { url } = await listen(express().use(express.json(), issuer.router()));
+    expect(await register(url, agentRuntimeId, registration(token))).toMatchObject({ status: 200 });
+  });
+});
+
+test("the login side registers with it and calls the middleware; revoking ends that at once, but not the bearer token", async () => {
+  const issuer = await createIssuer();
+  const { token, agentRuntimeId } = await issuer.mint({ ...somebody, planType: "pro" });
+  const url = await serve(issuer);
+  const auth = await loadAuth({
+    chatgptBaseUrl: `${url}/backend-api`,
+    codexHome: createCodexHome().codexHome,
+    env: { CODEX_ACCESS_TOKEN: token },
+  });
+  if (auth?.mode !== "agentIdentity") throw new Error("not signed in");
+  await auth.registerTask();
+  const call = (headers: Record<string, string>) => fetch(`${url}/backend-api/whoami`, { headers });
+  const answer = await call(auth.authorizationHeaders());
+  expect(answer.status).toBe(200);
+  expect(await answer.json()).toMatchObject({
+    agentRuntimeId,
+    planType: "pro",
+    taskId: expect.stringMatching(/^task-/) as string,
+  });
+  await issuer.revokeAgent(agentRuntimeId);
+  expect((await call(auth.authorizationHeaders())).status).toBe(401);
+  expect((await call({ Authorization: `Bearer ${token}` })).status).toBe(200);
+});
