@@ -8,24 +8,26 @@ import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { createIssuer } from "agent-identity-auth/issuer";
 import { createApi } from "./api.js";
-import { createBackend } from "./backend.js";
 
 const once = process.argv.includes("--once");
 const bold = (text: string) => (process.stdout.isTTY ? `\x1b[1m${text}\x1b[0m` : text);
 
-const backend = await createBackend("acct-demo");
-const baseUrl = `${await listen(backend.server, 0)}/backend-api`;
+const issuer = await createIssuer();
+const { token, agentRuntimeId } = await issuer.mint({ accountId: "acct-demo", chatgptUserId: "user-demo" });
+const backend = createServer(issuer.router());
+const baseUrl = `${await listen(backend, 0)}/backend-api`;
 const api = createServer(createApi(baseUrl));
 const apiUrl = await listen(api, Number(process.env["PORT"] ?? 3000));
 
 // curl reads the header from a file, so that the token is in no command line.
 const directory = mkdtempSync(join(tmpdir(), "agent-identity-auth-"));
 const headerFile = join(directory, "agent.header");
-writeFileSync(headerFile, `Authorization: Bearer ${backend.token}\n`, { mode: 0o600 });
+writeFileSync(headerFile, `Authorization: Bearer ${token}\n`, { mode: 0o600 });
 
 const requests = [
-  { who: "An agent, with its token", path: "/tasks", withToken: true, status: 200, answer: "agent-demo" },
+  { who: "An agent, with its token", path: "/tasks", withToken: true, status: 200, answer: agentRuntimeId },
   { who: "Somebody without a token", path: "/tasks", withToken: false, status: 401, answer: "credentials_missing" },
   {
     who: "The agent, where another workspace is asked for",
@@ -48,10 +50,7 @@ for (const [i, { who, path, withToken, status, answer }] of requests.entries()) 
   console.log(`${bold(`${i + 1}. ${who}`)} → ${status}, ${answer}\n`);
   console.log(`   curl -i ${withToken ? `-H @${headerFile} ` : ""}${apiUrl}${path}\n`);
   if (!once) continue;
-  const response = await fetch(
-    apiUrl + path,
-    withToken ? { headers: { authorization: `Bearer ${backend.token}` } } : {},
-  );
+  const response = await fetch(apiUrl + path, withToken ? { headers: { authorization: `Bearer ${token}` } } : {});
   const body = await response.text();
   const right = response.status === status && body.includes(answer);
   if (!right) wrong++;
@@ -73,7 +72,7 @@ else {
 function stop(exitCode: number): void {
   rmSync(directory, { recursive: true });
   process.exitCode = exitCode;
-  for (const server of [api, backend.server]) {
+  for (const server of [api, backend]) {
     server.close();
     server.closeAllConnections();
   }

@@ -4,6 +4,7 @@ import type { ErrorRequestHandler, RequestHandler } from "express";
 import { describe, expect, test } from "vitest";
 import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityError } from "../src/index.js";
 import { claims, createSigningKey, mint, signToken } from "./support/agents.js";
+import { assertion, createAgent, createDirectory } from "./support/assertions.js";
 import { expressReleases } from "./support/express.js";
 import { listen, send, startBackend, type Answer } from "./support/servers.js";
 
@@ -305,7 +306,11 @@ function sendRaw(url: string, text: string): Promise<void> {
 
 test("authenticate serves a WebSocket upgrade, and always requires credentials", async () => {
   const backend = await startBackend();
-  const agents = agentIdentityAuth(backend.baseUrl, { credentialsRequired: false });
+  const signer = createAgent("agent-2");
+  const agents = agentIdentityAuth(backend.baseUrl, {
+    credentialsRequired: false,
+    assertions: createDirectory(signer),
+  });
   const { url, server } = await listen((_req, res) => res.end());
   server.on("upgrade", (req, socket) => {
     agents.authenticate(req).then(
@@ -323,6 +328,8 @@ test("authenticate serves a WebSocket upgrade, and always requires credentials",
         .end();
     });
   expect((await upgrade(bearer(token))).headers["x-agent"]).toBe("agent-1");
+  expect((await upgrade({ Authorization: assertion(signer) })).headers["x-agent"]).toBe("agent-2");
+  expect((await upgrade({ Authorization: "AgentAssertion e30" })).statusCode).toBe(401);
   expect((await upgrade({})).statusCode).toBe(401);
 });
 

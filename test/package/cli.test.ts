@@ -1,9 +1,9 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { agentPrivateKey, mint } from "../support/agents.js";
 import { createCodexHome } from "../support/homes.js";
 import { startBackend } from "../support/servers.js";
@@ -112,10 +112,29 @@ test("jwks-url prints where the keys are", async () => {
   expect(await command(["jwks-url", "https://chatgpt.com", "--json"])).toEqual(success(`{"jwksUrl":"${url}"}`));
 });
 
+test("serve runs a backend, prints what works as pasted, says who calls, and leaves nothing behind", async () => {
+  const child = spawn(process.execPath, ["dist/cli.js", "serve", "--port", "0"]);
+  onTestFinished(() => void child.kill("SIGKILL"));
+  let output = "";
+  child.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
+  await expect.poll(() => output).toContain('"say hi"');
+  const [variables = "", curl = ""] = [/^BASE=.*$/m, /^curl .*$/m].map((line) => line.exec(output)?.[0]);
+  const shell = spawn("sh", ["-c", `${variables.replace(" ", "; ")}; ${curl} --silent`]);
+  expect(JSON.parse(await text(shell.stdout))).toMatchObject({ accountId: "acct-demo", planType: "pro" });
+  await expect.poll(() => output).toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-demo \(Bearer\)/);
+  const tokenFile = variables.split("TOKEN_FILE=")[1] ?? "";
+  expect((statSync(tokenFile).mode & 0o777).toString(8)).toBe("600");
+  expect(output).not.toContain(readFileSync(tokenFile, "utf8"));
+  child.kill("SIGINT");
+  expect(await once(child, "exit")).toEqual([0, null]);
+  expect(existsSync(tokenFile)).toBe(false);
+});
+
 test("--help says what each command reads and writes", async () => {
   const { exitCode, stdout, stderr } = await command(["--help"]);
   expect([exitCode, stderr]).toEqual([0, ""]);
-  for (const name of ["login", "status", "logout", "verify", "jwks-url"]) expect(stdout).toContain(`  ${name}`);
+  for (const name of ["login", "status", "logout", "verify", "jwks-url", "serve"])
+    expect(stdout).toContain(`  ${name}`);
 });
 
 describe("wrong usage is exit 2, and repeats nothing of the command line", () => {
@@ -136,6 +155,7 @@ describe("wrong usage is exit 2, and repeats nothing of the command line", () =>
     [["verify", "--token", token], /no such option/],
     [["jwks-url"], /takes one base URL/],
     [["jwks-url", "http://gw.example"], /plain http/],
+    [["serve", "--port", "http"], /--port must be a port number/],
   ])("%j", async (args, message) => {
     const { exitCode, stdout, stderr } = await command(args);
     expect(exitCode).toBe(2);

@@ -29,17 +29,10 @@ test("the first code block is within the first ten lines", () => {
   expect(readme.split("\n").findIndex((line) => line.startsWith("```ts"))).toBeLessThan(10);
 });
 
-test.each(blocks)("type-checks and runs:\n%s", async (code) => {
-  const port = await freePort();
-  const backend = await startBackend();
-  const requested: (string | undefined)[] = [];
-  backend.server.on("request", ({ url }) => requested.push(url));
-  const file = writeModule(
-    code
-      .replace("listen(3000)", `listen(${String(port)}, "127.0.0.1")`)
-      .replaceAll("http://127.0.0.1:8080", backend.url)
-      .replace("/var/lib/agent", createCodexHome().codexHome),
-  );
+/** Type-checks it as a consumer would, and starts it with ports, URLs and paths of this test. */
+async function start(code: string, replacements: Record<string, string>) {
+  const texts = Object.entries(replacements);
+  const file = writeModule(texts.reduce((text, [from, to]) => text.replaceAll(from, to), code));
   const options = [
     "--noEmit",
     "--strict",
@@ -52,20 +45,34 @@ test.each(blocks)("type-checks and runs:\n%s", async (code) => {
     "--skipLibCheck",
   ];
   await run(process.execPath, ["node_modules/typescript/bin/tsc", "--ignoreConfig", ...options, file]);
-
   const child = spawn(process.execPath, ["--import", "tsx", file], {
     stdio: ["ignore", "ignore", "inherit"],
     env: { ...process.env, TOKEN: mint() },
   });
   onTestFinished(() => void child.kill("SIGKILL"));
-  if (!code.includes("listen(3000)")) {
-    expect(await once(child, "exit")).toEqual([0, null]);
-    if (code.includes("127.0.0.1:8080")) expect(requested).toContain("/backend-api/tasks");
-    return;
-  }
-  const answer = await answerOf(`http://127.0.0.1:${String(port)}/tasks`);
+  return child;
+}
+
+const servers = blocks.filter((code) => code.includes("app.listen("));
+const scripts = blocks.filter((code) => !code.includes("app.listen("));
+
+test.each(servers)("type-checks and serves:\n%s", async (code) => {
+  const port = String(await freePort());
+  await start(code, { "listen(3000)": `listen(${port}, "127.0.0.1")`, "8080": port });
+  const path = code.includes("/tasks") ? "/tasks" : "/backend-api/whoami";
+  const answer = await answerOf(`http://127.0.0.1:${port}${path}`);
   expect(answer.status).toBe(401);
   expect(await answer.json()).toMatchObject({ error: { code: "credentials_missing" } });
+});
+
+test.each(scripts)("type-checks and runs:\n%s", async (code) => {
+  const backend = await startBackend();
+  const requested: (string | undefined)[] = [];
+  backend.server.on("request", ({ url }) => requested.push(url));
+  const { codexHome } = createCodexHome();
+  const child = await start(code, { "http://127.0.0.1:8080": backend.url, "/var/lib/agent": codexHome });
+  expect(await once(child, "exit")).toEqual([0, null]);
+  if (code.includes("127.0.0.1:8080")) expect(requested).toContain("/backend-api/tasks");
 });
 
 async function freePort(): Promise<number> {
