@@ -1,8 +1,8 @@
-import { spawn } from "node:child_process";
 import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { runProcess, type ProcessRun } from "./run-process.js";
 
 /** Installed side by side by this folder's package.json. */
 export type CodexVersion = keyof typeof COMMANDS;
@@ -17,18 +17,20 @@ function installed(path: string): string {
   return fileURLToPath(new URL(`node_modules/${path}`, import.meta.url));
 }
 
-export interface CodexRun {
-  exitCode: number | null;
-  stdout: string;
-  stderr: string;
-  timedOut: boolean;
+/** What to run, before any arguments. */
+export function codexCommand(version: CodexVersion): readonly [command: string, ...args: string[]] {
+  return COMMANDS[version];
 }
+
+/** The releases that are installed on this platform. */
+export const CODEX_VERSIONS: readonly CodexVersion[] =
+  process.platform === "linux" && process.arch === "x64" ? ["0.132.0", "0.169.0"] : ["0.169.0"];
 
 export interface CodexRunOptions {
   version?: CodexVersion;
   /** Written to standard input, which is then closed. */
   stdin?: string;
-  /** Beside PATH, HOME and CODEX_HOME: nothing else of our own environment reaches the client. */
+  /** Beside PATH, HOME, CODEX_HOME and what keeps it on loopback: nothing else of our own reaches the client. */
   env?: Readonly<Record<string, string>>;
   /** For `-c key=value`; values are TOML. */
   config?: Readonly<Record<string, string>>;
@@ -38,7 +40,7 @@ export interface CodexRunOptions {
 /** A Codex installation with a home directory of its own. */
 export interface Codex {
   readonly home: string;
-  run(args: readonly string[], options?: CodexRunOptions): Promise<CodexRun>;
+  run(args: readonly string[], options?: CodexRunOptions): Promise<ProcessRun>;
   /** What is in `auth.json`, or `undefined` when there is none. */
   readAuthFile(): Promise<string | undefined>;
   remove(): Promise<void>;
@@ -69,6 +71,24 @@ export function backendSettings(baseUrl: string): Required<Pick<CodexRunOptions,
       CODEX_AGENT_IDENTITY_JWKS_BASE_URL: baseUrl,
       CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL: new URL("/api/accounts", baseUrl).href,
     },
+  };
+}
+
+/** With them, `exec` has its turn with the model at the backend, and sends nothing again that fails. */
+export function turnSettings(baseUrl: string): Required<Pick<CodexRunOptions, "config" | "env">> {
+  const { config, env } = backendSettings(baseUrl);
+  const provider = [
+    'name="local"',
+    `base_url="${baseUrl}/codex"`,
+    "requires_openai_auth=true",
+    'wire_api="responses"',
+    "supports_websockets=false",
+    "request_max_retries=0",
+    "stream_max_retries=0",
+  ];
+  return {
+    config: { ...config, model_provider: '"local"', "model_providers.local": `{${provider.join(",")}}` },
+    env,
   };
 }
 
@@ -106,35 +126,32 @@ export async function signIn(token: string, baseUrl: string): Promise<SignInVerd
   }
 }
 
-async function runCodex(home: string, args: readonly string[], options: CodexRunOptions): Promise<CodexRun> {
-  const { version = "0.169.0", stdin = "", env = {}, config = {}, timeoutMs = 30_000 } = options;
+/** What the client has to say on standard error, beside its comments on the home directory and on standard input. */
+export function messageOf(run: ProcessRun): string {
+  return run.stderr
+    .split("\n")
+    .filter((line) => !/^(WARNING: proceeding|Reading \S.* from stdin\.\.\.$)/.test(line))
+    .join("\n")
+    .trim();
+}
+
+/** Nothing listens there: what is not plain http to loopback gets nowhere. */
+const NOWHERE = "http://127.0.0.1:9";
+
+async function runCodex(home: string, args: readonly string[], options: CodexRunOptions): Promise<ProcessRun> {
+  const { version = "0.169.0", env = {}, config = {}, ...rest } = options;
   const [command, ...script]: readonly [string, ...string[]] = COMMANDS[version];
   const settings = Object.entries(config).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
-
-  // In a process group of its own: a script starts a native binary, and both must go when time is up.
-  const child = spawn(command, [...script, ...args, ...settings], {
+  return runProcess([command, ...script, ...args, ...settings], {
+    ...rest,
     cwd: home,
-    env: { PATH: process.env["PATH"], HOME: home, CODEX_HOME: home, ...env },
-    detached: true,
+    env: {
+      PATH: process.env["PATH"] ?? "",
+      HOME: home,
+      CODEX_HOME: home,
+      HTTPS_PROXY: NOWHERE,
+      CODEX_AUTHAPI_BASE_URL: NOWHERE,
+      ...env,
+    },
   });
-  let stdout = "";
-  let stderr = "";
-  let timedOut = false;
-  child.stdout.setEncoding("utf8").on("data", (text: string) => (stdout += text));
-  child.stderr.setEncoding("utf8").on("data", (text: string) => (stderr += text));
-  // A client that ends without reading all of its input is judged by its exit, not by the broken pipe.
-  child.stdin.on("error", () => undefined).end(stdin);
-
-  const timer = setTimeout(() => {
-    timedOut = true;
-    if (child.pid !== undefined) process.kill(-child.pid, "SIGKILL");
-  }, timeoutMs);
-  try {
-    const exitCode = await new Promise<number | null>((resolve, reject) => {
-      child.on("error", reject).on("close", resolve);
-    });
-    return { exitCode, stdout, stderr, timedOut };
-  } finally {
-    clearTimeout(timer);
-  }
 }

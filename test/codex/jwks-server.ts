@@ -1,7 +1,7 @@
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 
-const JWKS_PATHS = [
+export const JWKS_PATHS = [
   "/backend-api/wham/agent-identities/jwks",
   "/api/codex/agent-identities/jwks",
   "/agent-identities/jwks",

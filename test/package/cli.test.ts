@@ -117,11 +117,11 @@ test("serve runs a backend, prints what works as pasted, says who calls, and lea
   onTestFinished(() => void child.kill("SIGKILL"));
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
-  await expect.poll(() => output).toContain('"say hi"');
+  await expect.poll(() => output, { timeout: 10_000 }).toContain('"say hi"');
   const [variables = "", curl = ""] = [/^BASE=.*$/m, /^curl .*$/m].map((line) => line.exec(output)?.[0]);
   const shell = spawn("sh", ["-c", `${variables.replace(" ", "; ")}; ${curl} --silent`]);
   expect(JSON.parse(await text(shell.stdout))).toMatchObject({ accountId: "acct-demo", planType: "pro" });
-  await expect.poll(() => output).toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-demo \(Bearer\)/);
+  await expect.poll(() => output, { timeout: 10_000 }).toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-demo \(Bearer\)/);
   const tokenFile = variables.split("TOKEN_FILE=")[1] ?? "";
   expect((statSync(tokenFile).mode & 0o777).toString(8)).toBe("600");
   expect(output).not.toContain(readFileSync(tokenFile, "utf8"));
