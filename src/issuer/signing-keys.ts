@@ -2,7 +2,8 @@
 
 import { createPrivateKey, createPublicKey, generateKeyPair, KeyObject } from "node:crypto";
 import { promisify } from "node:util";
-import { calculateJwkThumbprint, type JWK } from "jose";
+import type { JWK } from "jose";
+import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
 import { nowInSeconds } from "../verify/clock.js";
 import { parseKeySet } from "../verify/key-set.js";
 import type { IssuerStore } from "./issuer-store.js";

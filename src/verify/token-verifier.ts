@@ -1,7 +1,8 @@
 /** Verification of a token, and the cache of verified ones (design: a hit is a hash, a map look-up and two checks). */
 
 import { hash } from "node:crypto";
-import { errors, jwtVerify, type JWTVerifyOptions } from "jose";
+import { JOSEError, JWTExpired } from "jose/errors";
+import { jwtVerify, type JWTVerifyOptions } from "jose/jwt/verify";
 import { LRUCache } from "lru-cache";
 import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
 import { hasExpired, REQUIRED_CLAIMS, type ClaimExpectations } from "../protocol/claims.js";
@@ -82,8 +83,8 @@ export class TokenVerifier {
       return identity;
     } catch (error) {
       // jose's errors hold the whole payload, and with it the agent's private key: they end here.
-      if (error instanceof errors.JWTExpired) return new Refusal("token_expired");
-      if (error instanceof errors.JOSEError) return new Refusal("signature_invalid");
+      if (error instanceof JWTExpired) return new Refusal("token_expired");
+      if (error instanceof JOSEError) return new Refusal("signature_invalid");
       throw error;
     } finally {
       this.#pending.delete(digest);
