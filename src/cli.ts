@@ -4,7 +4,7 @@
 import { text } from "node:stream/consumers";
 import { parseArgs } from "node:util";
 import { commandsToPaste, startBackend } from "./cli/serve.js";
-import { loginStatus, loginWithAccessToken, loginWithApiKey, type AuthConfig } from "./login.js";
+import { LoginError, loginStatus, loginWithAccessToken, loginWithApiKey, type AuthConfig } from "./login.js";
 import { resolveCodexHome } from "./login/auth-config.js";
 import { removeCredentials } from "./login/auth-store.js";
 import { deriveJwksUrl, normalizeBaseUrl } from "./protocol/base-url.js";
@@ -63,11 +63,16 @@ const COMMANDS: Readonly<Record<string, (args: Arguments) => Promise<Answer>>> =
       throw new UsageError("login takes either --with-access-token or --with-api-key");
     }
     const config = authConfig(values);
+    const secret = await text(process.stdin);
+    if (secret.trim() === "") {
+      const what = values["with-api-key"] === true ? "API key" : "access token";
+      throw new LoginError("credentials_empty", `No ${what} provided via stdin.`);
+    }
     if (values["with-api-key"] === true) {
-      await loginWithApiKey(config, await text(process.stdin));
+      await loginWithApiKey(config, secret);
       return { line: "Successfully logged in", json: { mode: "apikey" } };
     }
-    const identity = await loginWithAccessToken(config, await text(process.stdin));
+    const identity = await loginWithAccessToken(config, secret);
     return { line: "Successfully logged in", json: { mode: "agentIdentity", identity } };
   },
 
@@ -139,9 +144,10 @@ function authConfig(values: Arguments["values"]): AuthConfig {
 }
 
 /** In Codex's words, where it has any. */
-function failureOf(command: string | undefined): string {
-  if (command === "status") return "Error checking login status";
-  return command === "login" ? "Error logging in" : "agent-identity-auth";
+function failureOf(args: string[]): string {
+  if (args.includes("status")) return "Error checking login status";
+  if (args.includes("--with-access-token")) return "Error logging in with access token";
+  return args.includes("--with-api-key") ? "Error logging in with API key" : "agent-identity-auth";
 }
 
 async function run(args: string[]): Promise<number> {
@@ -163,7 +169,8 @@ async function run(args: string[]): Promise<number> {
     const { message, code } = error as { message: string; code?: string };
     if (json) console.error(JSON.stringify({ error: { message, code: code ?? "usage" } }));
     else if (usage) console.error(`agent-identity-auth: ${message}; see agent-identity-auth --help`);
-    else console.error(`${failureOf(args[0])}: ${code === undefined ? "" : `${code}: `}${message}`);
+    else if (code === "credentials_empty") console.error(message);
+    else console.error(`${failureOf(args)}: ${code === undefined ? "" : `${code}: `}${message}`);
     return usage ? 2 : 1;
   }
 }

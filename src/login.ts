@@ -43,19 +43,29 @@ export async function loadAuth(config: AuthConfig): Promise<AgentIdentityAuth | 
 /**
  * Verifies an access token (the JWT) and saves it, in place of whatever one was signed in with.
  * @throws {AgentIdentityError} if it is not valid or its keys cannot be had; nothing is written then
- * @throws {LoginError} if `auth.json` cannot be written, or is corrupt: then it is left alone
+ * @throws {LoginError} if login restrictions forbid it, or `auth.json` cannot be written, or is corrupt: it is left alone
  */
 export async function loginWithAccessToken(config: AuthConfig, token: string): Promise<AgentIdentity> {
   const resolved = resolveConfig("loginWithAccessToken", config);
+  const { loginMethod, workspaceIds } = resolved.restrictions;
+  if (loginMethod === "api") {
+    throw new LoginError("login_method_not_allowed", "Access token login is disabled. Use API key login instead.");
+  }
   const credentials = { mode: "agentIdentity", token: nonEmpty("access token", token) } as const;
   const { identity } = await verifyToken(resolved, credentials.token);
+  if (workspaceIds && !workspaceIds.includes(identity.accountId)) {
+    throw new LoginError("workspace_not_allowed", `Login is restricted to workspace id(s) ${workspaceIds.join(", ")}.`);
+  }
   await saveCredentials(resolved.codexHome, resolved.storeMode, credentials);
   return identity;
 }
 
 /** Saves an API key. It is not verified. @throws {LoginError} as `loginWithAccessToken` */
 export async function loginWithApiKey(config: AuthConfig, apiKey: string): Promise<void> {
-  const { codexHome, storeMode } = resolveConfig("loginWithApiKey", config);
+  const { codexHome, storeMode, restrictions } = resolveConfig("loginWithApiKey", config);
+  if (restrictions.loginMethod === "chatgpt") {
+    throw new LoginError("login_method_not_allowed", "API key login is disabled. Use ChatGPT login instead.");
+  }
   await saveCredentials(codexHome, storeMode, { mode: "apikey", apiKey: nonEmpty("API key", apiKey) });
 }
 

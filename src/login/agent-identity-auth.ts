@@ -1,9 +1,9 @@
 /** Being signed in as an agent: who one is, and the headers that prove it to the backend. */
 
-import { createPrivateKey, hash, sign, type KeyObject } from "node:crypto";
+import { hash, sign, type KeyObject } from "node:crypto";
 import { assertionMessage, assertionTimestamp, encodeAssertion } from "../protocol/agent-assertion.js";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
-import type { AgentIdentityClaims } from "../protocol/claims.js";
+import { importAgentKey } from "./agent-key.js";
 import { LoginError } from "./login-error.js";
 import { locateAuthApi, registerTask } from "./task-registration.js";
 
@@ -86,26 +86,7 @@ export class AgentIdentityAuth {
   }
 
   #privateKey(): KeyObject {
-    this.#importedKey ??= importPrivateKey(this.#token);
+    this.#importedKey ??= importAgentKey(this.#token);
     return this.#importedKey;
   }
-}
-
-/** Not at sign-in, which does not need the key, but where it is needed first. */
-function importPrivateKey(verifiedToken: string): KeyObject {
-  const payload = Buffer.from(verifiedToken.split(".")[1] ?? "", "base64url").toString();
-  const { agent_private_key: base64 } = JSON.parse(payload) as AgentIdentityClaims;
-  let key: KeyObject | undefined;
-  try {
-    key = createPrivateKey({ key: Buffer.from(base64, "base64"), format: "der", type: "pkcs8" });
-  } catch {
-    // OpenSSL's reason is of no help, and the message below says what is wrong.
-  }
-  if (key?.asymmetricKeyType !== "ed25519") {
-    throw new LoginError(
-      "agent_key_invalid",
-      "the token's agent_private_key is not the PKCS#8 of an Ed25519 private key: ask for a new token",
-    );
-  }
-  return key;
 }

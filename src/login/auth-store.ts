@@ -3,6 +3,7 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
+import { parseUtf8Json } from "../protocol/encoding.js";
 import { LoginError } from "./login-error.js";
 
 /** Credentials before anything in them is verified. */
@@ -89,16 +90,16 @@ const authFile = (codexHome: string): string => join(codexHome, "auth.json");
 const KNOWN_MEMBERS = ["auth_mode", "OPENAI_API_KEY", "agent_identity", "tokens"];
 
 async function readAuthFile(path: string): Promise<AuthFileContent | undefined> {
-  let text: string;
+  let bytes: Buffer;
   try {
-    text = await readFile(path, "utf8");
+    bytes = await readFile(path);
   } catch (error) {
     if (isAbsent(error)) return undefined;
     throw new LoginError("auth_file_unreadable", `${path} cannot be read${systemCode(error)}`);
   }
   let content: unknown;
   try {
-    content = JSON.parse(text);
+    content = parseUtf8Json(bytes);
   } catch {
     throw invalid(path, "it is not JSON");
   }
@@ -109,9 +110,13 @@ async function readAuthFile(path: string): Promise<AuthFileContent | undefined> 
   if (members.length > 0 && !members.some((name) => KNOWN_MEMBERS.includes(name))) {
     throw invalid(path, "it is some other program's");
   }
-  const { auth_mode } = content as AuthFileContent;
-  if (auth_mode !== undefined && auth_mode !== null && typeof auth_mode !== "string") {
-    throw invalid(path, "auth_mode is not a string");
+  for (const name of ["auth_mode", "OPENAI_API_KEY", "agent_identity"] as const) {
+    const value = (content as AuthFileContent)[name];
+    // Newer clients may keep an object where the token was.
+    const isObject = name === "agent_identity" && typeof value === "object";
+    if (value !== undefined && value !== null && typeof value !== "string" && !isObject) {
+      throw invalid(path, `${name} is not a string`);
+    }
   }
   return content;
 }

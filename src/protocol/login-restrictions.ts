@@ -5,7 +5,7 @@ import { checkOptions, type OptionCheck, type OptionChecks } from "./options.js"
 export interface LoginRestrictions {
   /** An agent identity counts as `"chatgpt"`. */
   forcedLoginMethod?: "chatgpt" | "api" | undefined;
-  /** Account ids, compared exactly; blank entries of a list are dropped. */
+  /** Account ids, compared exactly but for white space around them; blank entries of a list are dropped. */
   forcedChatgptWorkspaceId?: string | readonly string[] | undefined;
 }
 
@@ -37,6 +37,7 @@ const aLoginMethod: OptionCheck = {
 const accountIds: OptionCheck = {
   expected: "an account id, or an array of account ids that are not all blank",
   accepts(value) {
+    if (isString(value) && value.includes(",")) return false; // a list that somebody wrote as one string
     const ids: unknown[] = Array.isArray(value) ? value : [value];
     return ids.every(isString) && !ids.every(isBlank);
   },
@@ -51,7 +52,7 @@ export const LOGIN_RESTRICTION_CHECKS: OptionChecks<LoginRestrictions> = {
 export function parseLoginRestrictions(where: string, restrictions: LoginRestrictions): ParsedRestrictions {
   const { forcedLoginMethod, forcedChatgptWorkspaceId } = checkOptions(where, restrictions, LOGIN_RESTRICTION_CHECKS);
   const ids = typeof forcedChatgptWorkspaceId === "string" ? [forcedChatgptWorkspaceId] : forcedChatgptWorkspaceId;
-  return { loginMethod: forcedLoginMethod, workspaceIds: ids?.filter((id) => !isBlank(id)) };
+  return { loginMethod: forcedLoginMethod, workspaceIds: ids?.filter((id) => !isBlank(id)).map((id) => id.trim()) };
 }
 
 export function findLoginViolation(

@@ -135,6 +135,18 @@ describe("ready", () => {
   });
 });
 
+test("an unknown kid respects the back-off that another fetch has started", async () => {
+  const clock = takeOverClock();
+  const { backend, verifier, valid, invalid } = await startProtectedApi();
+  await valid();
+  backend.answer = dead;
+  clock.advance(minutes(6));
+  await valid();
+  await expect.poll(() => verifier.jwks.status().lastError).toBe("status 500");
+  expect(await invalid(mint({}, createSigningKey("key-2")))).toMatchObject({ status: 503 });
+  expect(backend.fetches).toBe(2);
+});
+
 test("an unknown kid in an outage is 503, not 401, and costs no fetch while backing off", async () => {
   const clock = takeOverClock();
   const { backend, valid, invalid } = await startProtectedApi();

@@ -207,6 +207,33 @@ describe("a store that", () => {
     expect(duration).toBeLessThan(2_000);
   });
 
+  test("gives what was fetched after our own slow fetch had begun keeps it, unharmed", async () => {
+    const newKey = createSigningKey("key-2");
+    const written: unknown[] = [];
+    const store: JwksStore = {
+      get: () =>
+        new Promise((resolve) => {
+          setTimeout(() => {
+            resolve({ jwks: JSON.stringify({ keys: [signingKey.jwk, newKey.jwk] }), fetchedAt: Date.now() });
+          }, 300);
+        }),
+      set: (_name, entry) => written.push(entry),
+    };
+    const { backend, verifier, valid } = await startProtectedApi({ store });
+    let answered = false;
+    backend.answer = (_req, res) => {
+      setTimeout(() => {
+        res.end(jwks, () => (answered = true));
+      }, 600);
+    };
+    expect((await valid(mint({}, newKey))).status).toBe(200);
+    await expect.poll(() => answered).toBe(true);
+    await verifier.jwks.ready();
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect(verifier.jwks.status().kids).toEqual(["key-1", "key-2"]);
+    expect(written).toEqual([]);
+  });
+
   test("is slow is overtaken by the endpoint, and waited for when that fails", async () => {
     const slow = (): JwksStore => ({
       get: () => new Promise((resolve) => setTimeout(resolve, 700, { jwks, fetchedAt: Date.now() - minutes(20) })),

@@ -95,6 +95,8 @@ describe("auth.json", () => {
     ["null", /not a JSON object/],
     ['{"name":"some-package","version":"1.0.0"}', /some other program's/],
     ['{"auth_mode":7}', /auth_mode is not a string/],
+    ['{"auth_mode":"agentIdentity","OPENAI_API_KEY":1,"agent_identity":"x"}', /OPENAI_API_KEY is not a string/],
+    ['{"auth_mode":"apikey","OPENAI_API_KEY":"sk-x","agent_identity":1}', /agent_identity is not a string/],
   ])("that is corrupt or foreign is named and left alone: %s", async (content, reason) => {
     const { home, config } = await start();
     home.write(content);
@@ -136,6 +138,12 @@ describe("auth.json", () => {
       expect(await loadAuth(config)).toMatchObject({ mode: "agentIdentity" });
     },
   );
+});
+
+test("auth.json that is not UTF-8 is corrupt", async () => {
+  const { home, config } = await start();
+  writeFileSync(home.authFile, Buffer.from('{"OPENAI_API_KEY":"sk-\u00ff"}', "latin1"));
+  await expect(loadAuth(config)).rejects.toMatchObject({ code: "auth_file_invalid" });
 });
 
 describe("logging out", () => {

@@ -190,6 +190,23 @@ describe("login restrictions", () => {
     }
   });
 
+  test.each<[Partial<AuthConfig>, "token" | "key", string, string]>([
+    [forApi, "token", "login_method_not_allowed", "Access token login is disabled. Use API key login instead."],
+    [forChatgpt, "key", "login_method_not_allowed", "API key login is disabled. Use ChatGPT login instead."],
+    [
+      { forcedChatgptWorkspaceId: ["x", "y"] },
+      "token",
+      "workspace_not_allowed",
+      "Login is restricted to workspace id(s) x, y.",
+    ],
+  ])("hold for signing in as well, which then writes nothing: %j, %s", async (restrictions, what, code, message) => {
+    const { home, config } = await start();
+    const restricted = { ...config, ...restrictions };
+    const login = what === "token" ? loginWithAccessToken(restricted, mint()) : loginWithApiKey(restricted, "sk-x");
+    await expect(login).rejects.toMatchObject({ name: "LoginError", code, message });
+    expect(existsSync(home.authFile)).toBe(false);
+  });
+
   test("credentials of the environment are held to them as well, and auth.json goes too", async () => {
     const { home, config } = await start();
     await loginWithApiKey(config, "sk-x");

@@ -1,4 +1,4 @@
-import { createPublicKey, createPrivateKey, verify } from "node:crypto";
+import { createPublicKey, createPrivateKey, generateKeyPairSync, verify } from "node:crypto";
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
 import { text } from "node:stream/consumers";
 import { inspect } from "node:util";
@@ -169,15 +169,46 @@ describe("registering", () => {
     await expect(auth.registerTask()).rejects.toMatchObject({ code: "task_registration_failed" });
   });
 
-  test.each(["", "AAAA", "not base64", Buffer.from("x").toString("base64")])(
-    "finds a bad private key, which signing in does not need: %j",
+  const pkcs8 = Buffer.from(agentPrivateKey, "base64");
+  const [seed, publicKey] = [
+    pkcs8.subarray(-32),
+    Buffer.from(agentPublicKey.export({ format: "jwk" }).x ?? "", "base64url"),
+  ];
+  const version2 = (of: Buffer) =>
+    Buffer.concat([
+      Buffer.from("3051020101300506032b657004220420", "hex"),
+      seed,
+      Buffer.from("812100", "hex"),
+      of,
+    ]).toString("base64");
+
+  test.each([version2(publicKey), version2(publicKey).replace("=", "")])(
+    "reads a private key that has its public key beside it, with padding and without: %s",
     async (agent_private_key) => {
       const { received, auth } = await start(undefined, { agent_private_key });
-      expect(auth.identity.agentRuntimeId).toBe("agent-1");
-      await expect(auth.registerTask()).rejects.toMatchObject({ name: "LoginError", code: "agent_key_invalid" });
-      expect(received).toHaveLength(0);
+      await auth.registerTask();
+      const [{ body }] = received as [Received];
+      expect(verifies(`agent-1:${body.timestamp}`, body.signature)).toBe(true);
     },
   );
+
+  test.each([
+    "",
+    "AAAA",
+    "not base64",
+    Buffer.from("x").toString("base64"),
+    `${agentPrivateKey}\n`,
+    ` ${agentPrivateKey}`,
+    `${agentPrivateKey}=`,
+    Buffer.concat([pkcs8, Buffer.alloc(1)]).toString("base64"),
+    version2(Buffer.alloc(32)),
+    generateKeyPairSync("x25519").privateKey.export({ format: "der", type: "pkcs8" }).toString("base64"),
+  ])("finds a bad private key, which signing in does not need: %j", async (agent_private_key) => {
+    const { received, auth } = await start(undefined, { agent_private_key });
+    expect(auth.identity.agentRuntimeId).toBe("agent-1");
+    await expect(auth.registerTask()).rejects.toMatchObject({ name: "LoginError", code: "agent_key_invalid" });
+    expect(received).toHaveLength(0);
+  });
 });
 
 describe("where tasks are registered", () => {

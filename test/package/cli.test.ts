@@ -70,10 +70,10 @@ describe("login, status and logout", () => {
   test("failures are one line on standard error", async () => {
     const { backend, home, options } = await start();
     expect(await command(["login", "--with-access-token", ...options], { stdin: mint({ exp: 1 }) })).toEqual(
-      failure("Error logging in: token_expired: The token has expired."),
+      failure("Error logging in with access token: token_expired: The token has expired."),
     );
     expect(await command(["login", "--with-access-token", ...options])).toEqual(
-      failure("Error logging in: credentials_empty: no access token was given"),
+      failure("No access token provided via stdin."),
     );
     home.write(JSON.stringify({ auth_mode: "agentIdentity", agent_identity: mint() }));
     backend.answer = (_req, res) => res.writeHead(500).end();
@@ -121,7 +121,9 @@ test("serve runs a backend, prints what works as pasted, says who calls, and lea
   const [variables = "", curl = ""] = [/^BASE=.*$/m, /^curl .*$/m].map((line) => line.exec(output)?.[0]);
   const shell = spawn("sh", ["-c", `${variables.replace(" ", "; ")}; ${curl} --silent`]);
   expect(JSON.parse(await text(shell.stdout))).toMatchObject({ accountId: "acct-demo", planType: "pro" });
-  await expect.poll(() => output, { timeout: 10_000 }).toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-demo \(Bearer\)/);
+  await expect
+    .poll(() => output, { timeout: 10_000 })
+    .toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-demo \(Bearer\)/);
   const tokenFile = variables.split("TOKEN_FILE=")[1] ?? "";
   expect((statSync(tokenFile).mode & 0o777).toString(8)).toBe("600");
   expect(output).not.toContain(readFileSync(tokenFile, "utf8"));

@@ -197,6 +197,14 @@ test("what a fetch and a refusal were is on the diagnostics channels", async () 
   ]);
 });
 
+test("the cause is for the log, not for whoever serialises the error", async () => {
+  const verifier = createVerifier("https://chatgpt.com", { jwks: { keySet: { keys: [signingKey.jwk] } } });
+  const error: unknown = await verifier.verify(mint({}, { ...signingKey, kid: "stranger" })).catch((e: unknown) => e);
+  expect(error).toHaveProperty("cause.kid", "stranger");
+  expect(JSON.stringify(error)).not.toContain("stranger");
+  expect({ ...(error as object) }).not.toHaveProperty("cause");
+});
+
 test("an operator finds in the cause what was asked and what was found", async () => {
   const backend = await startBackend();
   const verifier = createVerifier(backend.baseUrl, { jwks: {} });

@@ -1,0 +1,39 @@
+/** The agent's Ed25519 private key, as it stands in its token. */
+
+import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
+import type { AgentIdentityClaims } from "../protocol/claims.js";
+import { decodeCanonicalBase64 } from "../protocol/encoding.js";
+import { LoginError } from "./login-error.js";
+
+/** PKCS#8 in its two versions (RFC 5208, RFC 5958): the second has the public key too, and Node does not read it. */
+const PKCS8_V1 = /^302e020100300506032b657004220420([0-9a-f]{64})$/;
+const PKCS8_V2 = /^3051020101300506032b657004220420([0-9a-f]{64})812100([0-9a-f]{64})$/;
+
+/**
+ * Not at sign-in, which does not need the key, but where it is needed first.
+ * @throws {LoginError} `agent_key_invalid`
+ */
+export function importAgentKey(verifiedToken: string): KeyObject {
+  const payload = Buffer.from(verifiedToken.split(".")[1] ?? "", "base64url").toString();
+  const { agent_private_key: base64 } = JSON.parse(payload) as AgentIdentityClaims;
+  // The padding may be left out: it is one character, if any.
+  const der = (decodeCanonicalBase64(base64) ?? decodeCanonicalBase64(`${base64}=`))?.toString("hex") ?? "";
+  const [, seed, publicKey] = PKCS8_V1.exec(der) ?? PKCS8_V2.exec(der) ?? [];
+  const key = seed === undefined ? undefined : keyOfSeed(seed);
+  if (key === undefined || (publicKey !== undefined && publicKey !== publicKeyOf(key))) {
+    throw new LoginError(
+      "agent_key_invalid",
+      "the token's agent_private_key is not the PKCS#8 of an Ed25519 private key: ask for a new token",
+    );
+  }
+  return key;
+}
+
+function keyOfSeed(seed: string): KeyObject {
+  const der = Buffer.from(`302e020100300506032b657004220420${seed}`, "hex");
+  return createPrivateKey({ key: der, format: "der", type: "pkcs8" });
+}
+
+function publicKeyOf(key: KeyObject): string {
+  return Buffer.from(createPublicKey(key).export({ format: "jwk" }).x ?? "", "base64url").toString("hex");
+}

@@ -1,0 +1,125 @@
+/** A backend of one's own, on Express and as the README has it, that writes down who reached its API and who did not. */
+
+import { createServer } from "node:http";
+import type { AddressInfo } from "node:net";
+import express, { type ErrorRequestHandler, type RequestHandler } from "express";
+import {
+  agentIdentityAuth,
+  agentIdentityErrorHandler,
+  type AgentDirectory,
+  type AgentIdentity,
+  type LoginRestrictions,
+} from "../../dist/index.js";
+import { cannedCodexApi, createIssuer, type Issuer, type MintClaims } from "../../dist/issuer.js";
+
+/** What the model says, at every turn. */
+export const OWN_MODEL_SAYS = "a turn behind the middleware";
+
+export const RESPONSES = "/backend-api/codex/responses";
+
+export interface ApiCall {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  /** As the middleware set it. */
+  readonly identity: AgentIdentity | undefined;
+  readonly headers: Readonly<Record<"authorization" | "account", string | undefined>>;
+}
+
+export interface ApiRefusal {
+  readonly path: string;
+  readonly code: string;
+  /** Registrations answered before it. */
+  readonly registrations: number;
+}
+
+export interface OwnBackendOptions {
+  /** Who may use the API at and below `path`. */
+  restricted?: { path: string; to: LoginRestrictions };
+  /** Between the issuer's directory and the middleware. */
+  wrapDirectory?: (directory: AgentDirectory, issuer: Issuer) => AgentDirectory;
+}
+
+export interface OwnBackend {
+  /** `http://127.0.0.1:PORT/backend-api`: what both sides are configured with. */
+  readonly baseUrl: string;
+  readonly issuer: Issuer;
+  /** Requests that reached the protected API, in order. */
+  readonly calls: readonly ApiCall[];
+  /** Requests that the middleware kept from it. */
+  readonly refusals: readonly ApiRefusal[];
+  /** Status of each answer to a registration. */
+  readonly registrations: readonly number[];
+  /** A token of `acct-1` with all that any release needs, and whose it is. */
+  mint(claims?: Partial<MintClaims>): ReturnType<Issuer["mint"]>;
+  /** Forgets what it wrote down. */
+  clear(): void;
+  close(): Promise<void>;
+}
+
+export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<OwnBackend> {
+  const { restricted, wrapDirectory = (directory: AgentDirectory) => directory } = options;
+  const calls: ApiCall[] = [];
+  const refusals: ApiRefusal[] = [];
+  const registrations: number[] = [];
+  const issuer = await createIssuer();
+  const app = express();
+  const server = createServer(app);
+  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
+  const backend: OwnBackend = {
+    baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/backend-api`,
+    issuer,
+    calls,
+    refusals,
+    registrations,
+    mint: (claims) =>
+      issuer.mint({
+        accountId: "acct-1",
+        chatgptUserId: "user-1",
+        planType: "pro",
+        email: "agent@example.com",
+        ...claims,
+      }),
+    clear() {
+      for (const list of [calls, refusals, registrations]) list.length = 0;
+    },
+    async close() {
+      server.closeAllConnections();
+      await new Promise((resolve) => server.close(resolve));
+    },
+  };
+
+  const writeDownRegistration: RequestHandler = (req, res, next) => {
+    if (req.path.endsWith("/task/register")) res.once("finish", () => registrations.push(res.statusCode));
+    next();
+  };
+  const writeDownCall: RequestHandler = (req, _res, next) => {
+    const { authorization, "chatgpt-account-id": account } = req.headers;
+    calls.push({
+      method: req.method,
+      path: pathOf(req.originalUrl),
+      identity: req.agentIdentity,
+      headers: { authorization, account: account?.toString() },
+    });
+    next();
+  };
+  const writeDownRefusal: ErrorRequestHandler = (error: unknown, req, _res, next) => {
+    refusals.push({
+      path: pathOf(req.originalUrl),
+      code: String((error as { code?: unknown }).code),
+      registrations: registrations.length,
+    });
+    next(error);
+  };
+
+  const agents = agentIdentityAuth(backend.baseUrl, { assertions: wrapDirectory(issuer.directory, issuer) });
+  app.use(writeDownRegistration, issuer.router());
+  if (restricted) app.use(restricted.path, agents.restrictTo(restricted.to));
+  app.use("/backend-api", agents, writeDownCall, cannedCodexApi(OWN_MODEL_SAYS));
+  app.use(writeDownRefusal, agentIdentityErrorHandler());
+  return backend;
+}
+
+function pathOf(url: string): string {
+  return url.split("?", 1)[0] ?? "";
+}
