@@ -168,6 +168,10 @@ describe("sharing", () => {
     for (const error of errors) expect(error).toMatchObject({ code: "keys_unavailable" });
     expect(new Set(errors).size).toBe(10);
     expect(backend.fetches).toBe(1);
+    backend.answer = undefined;
+    await verifier.jwks.ready();
+    const identities = await Promise.all(Array.from({ length: 10 }, () => verifier.verify(token)));
+    expect(new Set(identities).size).toBe(1);
   });
 });
 
