@@ -25,7 +25,7 @@ const server = app.listen(Number(process.env["PORT"] ?? 8080), "127.0.0.1", () =
     },
     cannedCodexApi("Hello from your own backend."),
   );
-  app.use(agentIdentityErrorHandler()); // tells clients when to register their task anew
+  app.use(agentIdentityErrorHandler()); // its answer says when a task has to be registered anew
 
   const directory = mkdtempSync(join(tmpdir(), "codex-backend-"));
   const tokenFile = join(directory, "token");

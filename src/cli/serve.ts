@@ -45,7 +45,7 @@ export async function startBackend({ port, log }: ServeOptions): Promise<Running
         const scheme = agent.taskId === undefined ? "Bearer" : "AgentAssertion";
         log(`${req.method ?? ""} ${path}  ${agent.agentRuntimeId} of ${agent.accountId} (${scheme})`);
         if (path === "/backend-api/whoami")
-          res.setHeader("Content-Type", "application/json").end(JSON.stringify(agent));
+          res.setHeader("Content-Type", "application/json").end(`${JSON.stringify(agent)}\n`);
         else codexApi(req, res);
       });
     });

@@ -20,7 +20,7 @@ export interface MintClaims {
   chatgptUserId: string;
   /** 1–128 characters without `: / ? # %`, spaces or control characters. Default: a new one. */
   agentRuntimeId?: string | undefined;
-  /** Default `null`. */
+  /** Default `""`: Codex 0.132.0 and before refuse a token without an email, and `null`. */
   email?: string | null | undefined;
   /** Default `free`. */
   planType?: string | undefined;
@@ -78,7 +78,7 @@ export interface DraftToken {
 /** @throws TypeError */
 export function draftToken(claims: MintClaims, defaults: { issuer: string; audience: string }): DraftToken {
   const given = checkOptions<Partial<MintClaims>>("mint", claims, MINT_CHECKS);
-  const { accountId, chatgptUserId, email = null, planType = "free", chatgptAccountIsFedramp = false } = given;
+  const { accountId, chatgptUserId, email = "", planType = "free", chatgptAccountIsFedramp = false } = given;
   const { agentRuntimeId = `agent-${randomUUID()}`, lifetime = 604_800, issuedAt = nowInSeconds() } = given;
   const { expiresAt = issuedAt + lifetime, notBefore, issuer = defaults.issuer, audience = defaults.audience } = given;
   if (accountId === undefined || chatgptUserId === undefined) {

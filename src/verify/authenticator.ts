@@ -24,7 +24,7 @@ export interface AgentIdentityAuthOptions extends VerifierOptions {
   resourceMetadata?: string | undefined;
   /**
    * Accepts `AgentAssertion` too, which is what Codex clients send, and looks agents and tasks up here. Then
-   * `agentIdentityErrorHandler` is a must: it tells clients when to register their task anew. Default: none.
+   * `agentIdentityErrorHandler` is a must: its answer says when a task has to be registered anew. Default: none.
    */
   assertions?: AgentDirectory | undefined;
   /** `false` accepts `AgentAssertion` only. Default `true`. */

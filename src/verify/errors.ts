@@ -126,7 +126,7 @@ const BODY_TYPES = {
   503: "service_unavailable_error",
 } as const;
 
-/** The JSON body of an error response. Codex clients register their task anew when its code is `invalid_task_id`. */
+/** The JSON body of an error response. `invalid_task_id` is Codex's sign that the task has to be registered anew. */
 export function errorBody({ message, status, code }: AgentIdentityError): string {
   const codexCode = code === "task_invalid" ? "invalid_task_id" : code;
   return JSON.stringify({ error: { message, type: BODY_TYPES[status], code: codexCode } });

@@ -113,7 +113,10 @@ const loginSteps: Step[] = [
     { authFile: "nope" },
     {
       ...savesToken,
-      difference: { why: "a corrupt file is left alone (design §8)", ours: fails("Error logging in: …") },
+      difference: {
+        why: "a corrupt file is left alone (design §8)",
+        ours: fails("Error logging in with access token: …"),
+      },
     },
   ),
   login(
@@ -122,7 +125,10 @@ const loginSteps: Step[] = [
     { authFile: '{"foo":1}' },
     {
       ...savesToken,
-      difference: { why: "a foreign file is left alone (issue 4, item 2)", ours: fails("Error logging in: …") },
+      difference: {
+        why: "a foreign file is left alone (issue 4, item 2)",
+        ours: fails("Error logging in with access token: …"),
+      },
     },
   ),
   ...(
@@ -374,7 +380,7 @@ export const restrictionRows: RestrictionRow[] = [
   { ...asAgent, restrictions: ids(" acct-1 "), outcome: allowed },
   { ...asAgent, restrictions: ids(["x", " acct-1"]), outcome: allowed },
   { ...asAgent, restrictions: ids(["x", " y "]), outcome: notIn("x, y") },
-  { ...asAgent, restrictions: ids("x,acct-1"), outcome: failing },
+  { ...asAgent, restrictions: ids("x,acct-1"), outcome: failing, difference: listAsString },
   { ...asAgent, restrictions: ids(""), outcome: allowed, difference: blank },
   { ...asAgent, restrictions: ids([]), outcome: allowed, difference: blank },
   { ...asAgent, restrictions: ids([" ", ""]), outcome: allowed, difference: blank },

@@ -45,7 +45,7 @@ describe("mint", () => {
       agentRuntimeId,
       accountId: "acct-1",
       chatgptUserId: "user-1",
-      email: null,
+      email: "",
       planType: "free",
       chatgptAccountIsFedramp: false,
       issuedAt: expect.closeTo(now(), -1) as number,
