@@ -50,13 +50,13 @@ const CLAIM_CHECKS: Record<Exclude<keyof AgentIdentityClaims, "iss" | "aud">, (v
   chatgpt_account_is_fedramp: (value) => typeof value === "boolean",
 };
 
-export const REQUIRED_CLAIMS = Object.entries(CLAIM_CHECKS).flatMap(([name, isValid]) =>
-  isValid(undefined) ? [] : [name],
-);
+const CLAIM_CHECK_LIST = Object.entries(CLAIM_CHECKS);
+
+export const REQUIRED_CLAIMS = CLAIM_CHECK_LIST.flatMap(([name, isValid]) => (isValid(undefined) ? [] : [name]));
 
 /** Whether every claim but `iss` and `aud` is there and of its type. */
 export function claimsAreWellFormed(payload: Record<string, unknown>): boolean {
-  return Object.entries(CLAIM_CHECKS).every(([name, isValid]) => isValid(payload[name]));
+  return CLAIM_CHECK_LIST.every(([name, isValid]) => isValid(payload[name]));
 }
 
 /** The first thing wrong with a payload, or `undefined`. `now` is in whole seconds since the epoch. */

@@ -65,8 +65,11 @@ async function fetchBeforeDeadline(request: JwksRequest): Promise<JwksAnswer> {
 }
 
 async function download({ url, fetch, previous }: JwksRequest, signal: AbortSignal): Promise<JwksAnswer> {
+  const headers: Record<string, string> = { accept: "application/jwk-set+json, application/json" };
+  // Minutes pass between two fetches: a connection that was kept would be one that the endpoint is about to close.
+  if (fetch === undefined) headers["connection"] = "close";
   const response = await (fetch ?? globalThis.fetch)(url, {
-    headers: { accept: "application/jwk-set+json, application/json" },
+    headers,
     redirect: "manual",
     signal,
   });

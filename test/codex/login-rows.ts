@@ -357,6 +357,11 @@ const blank = {
   ours: { result: "TypeError", authFile: "kept" },
 } as const;
 
+const listAsString = {
+  why: "a list written as one string is a TypeError (design §7)",
+  ours: { result: "TypeError", authFile: "kept" },
+} as const;
+
 export const restrictionRows: RestrictionRow[] = [
   // The table of codex-facts.md.
   { ...asAgent, restrictions: method("chatgpt"), outcome: allowed },

@@ -152,6 +152,17 @@ test("of 200 MB little more than the cap is read", async () => {
   report(`200 MB: stopped after ${(sent / 2 ** 20).toFixed(1)} MiB had been sent into the socket's buffers`);
 });
 
+test("no connection is kept, for the endpoint to close it under the next fetch", async () => {
+  const clock = takeOverClock();
+  const { backend, valid } = await startProtectedApi();
+  let connections = 0;
+  backend.server.on("connection", () => connections++);
+  await valid();
+  clock.advance(minutes(11));
+  await valid();
+  expect([backend.fetches, connections]).toEqual([2, 2]);
+});
+
 test("256 KiB are read", async () => {
   const { backend, valid } = await startProtectedApi();
   backend.answer = text(goodSet.padEnd(256 * 1024));

@@ -1,0 +1,16 @@
+import { auth } from "express-oauth2-jwt-bearer";
+import type { Contestant } from "../contestants.js";
+
+interface WithAuthResult {
+  auth?: { payload: { agent_runtime_id?: string } };
+}
+
+export const contestant: Contestant = {
+  title: "express-oauth2-jwt-bearer",
+  packages: ["express-oauth2-jwt-bearer"],
+  protect({ jwksUrl, issuer, audience }) {
+    // With `jwksUri` beside `issuer` there is no discovery: this issuer has no metadata document.
+    return [auth({ issuer, audience, jwksUri: jwksUrl, tokenSigningAlg: "RS256" })];
+  },
+  agentOf: (req) => (req as unknown as WithAuthResult).auth?.payload.agent_runtime_id,
+};

@@ -1,0 +1,23 @@
+import { createVerifier } from "fast-jwt";
+import buildGetJwks from "get-jwks";
+import type { Trust } from "../backend.js";
+import type { Contestant } from "../contestants.js";
+import { agentOf, bearerMiddleware } from "./by-hand.js";
+
+export const contestant: Contestant = {
+  title: "fast-jwt",
+  packages: ["fast-jwt", "get-jwks"],
+  protect: (trust) => [bearerMiddleware(createFastVerifier(trust, false))],
+  agentOf,
+};
+
+export function createFastVerifier({ origin, jwksPath, issuer, audience }: Trust, cache: boolean) {
+  const getJwks = buildGetJwks({ issuersWhitelist: [origin], jwksPath });
+  return createVerifier({
+    key: ({ header: { kid, alg } }) => getJwks.getPublicKey({ domain: origin, kid, alg }),
+    algorithms: ["RS256"],
+    allowedIss: issuer,
+    allowedAud: audience,
+    cache,
+  });
+}

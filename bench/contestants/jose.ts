@@ -1,0 +1,14 @@
+import { createRemoteJWKSet, jwtVerify } from "jose";
+import type { Contestant } from "../contestants.js";
+import { agentOf, bearerMiddleware } from "./by-hand.js";
+
+export const contestant: Contestant = {
+  title: "jose by hand",
+  packages: ["jose"],
+  protect({ jwksUrl, issuer, audience }) {
+    const jwks = createRemoteJWKSet(new URL(jwksUrl));
+    const options = { algorithms: ["RS256"], issuer, audience, requiredClaims: ["exp"] };
+    return [bearerMiddleware(async (token) => (await jwtVerify(token, jwks, options)).payload)];
+  },
+  agentOf,
+};
