@@ -5,6 +5,7 @@ import { decodeCanonicalBase64url } from "../protocol/encoding.js";
 import { printable } from "../protocol/printable.js";
 
 export interface TrustedKey {
+  readonly kid: string;
   readonly publicKey: KeyObject;
   /** The members that make the key: with equal ones it is the same key (RFC 7638 §3.2). */
   readonly jwk: { readonly kty: "RSA"; readonly n: string; readonly e: string };
@@ -34,22 +35,25 @@ export function parseKeySet(document: unknown, previous?: KeySet): KeySet | stri
   for (const entry of keys as unknown[]) {
     if (typeof entry !== "object" || entry === null) continue;
     const jwk = entry as Record<string, unknown>;
-    if (typeof jwk["kid"] === "string" && !byKid.has(jwk["kid"])) {
-      byKid.set(jwk["kid"], usableKey(jwk, previous?.byKid.get(jwk["kid"])));
-    }
+    const { kid } = jwk;
+    if (typeof kid === "string" && !byKid.has(kid)) byKid.set(kid, usableKey(kid, jwk, previous?.byKid.get(kid)));
   }
   const kids = Array.from(byKid).flatMap(([kid, key]) => (key === undefined ? [] : [printable(kid)]));
   return kids.length > 0 ? { byKid, kids: Object.freeze(kids) } : "no usable key";
 }
 
-function usableKey(jwk: Record<string, unknown>, previous: TrustedKey | undefined): TrustedKey | undefined {
+function usableKey(
+  kid: string,
+  jwk: Record<string, unknown>,
+  previous: TrustedKey | undefined,
+): TrustedKey | undefined {
   const { kty, use, alg, key_ops: operations, n, e } = jwk;
   if (kty !== "RSA" || typeof n !== "string" || typeof e !== "string") return undefined;
   if (isPresent(use) && use !== "sig") return undefined;
   if (isPresent(alg) && alg !== "RS256") return undefined;
   if (isPresent(operations) && !allowsVerifying(operations)) return undefined;
   if (previous?.jwk.n === n && previous.jwk.e === e) return previous;
-  return importRsaKey({ kty, n, e });
+  return importRsaKey(kid, { kty, n, e });
 }
 
 function allowsVerifying(operations: unknown): boolean {
@@ -68,7 +72,7 @@ const MAX_MODULUS_BITS = 8192;
 const MIN_EXPONENT = 3n;
 const MAX_EXPONENT = 2n ** 33n - 1n;
 
-function importRsaKey(jwk: TrustedKey["jwk"]): TrustedKey | undefined {
+function importRsaKey(kid: string, jwk: TrustedKey["jwk"]): TrustedKey | undefined {
   if (!isCanonicalInteger(jwk.n) || !isCanonicalInteger(jwk.e)) return undefined;
   let publicKey: KeyObject;
   try {
@@ -79,7 +83,7 @@ function importRsaKey(jwk: TrustedKey["jwk"]): TrustedKey | undefined {
   const { modulusLength: bits = 0, publicExponent: exponent = 0n } = publicKey.asymmetricKeyDetails ?? {};
   if (bits < MIN_MODULUS_BITS || bits > MAX_MODULUS_BITS) return undefined;
   if (exponent < MIN_EXPONENT || exponent > MAX_EXPONENT || exponent % 2n === 0n) return undefined;
-  return { publicKey, jwk };
+  return { kid, publicKey, jwk };
 }
 
 /** RFC 7518 §2, Base64urlUInt: no leading zero octet. */

@@ -15,7 +15,6 @@ import { decodeUnverifiedToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from ".
 
 interface VerifiedToken {
   readonly identity: AgentIdentity;
-  readonly kid: string;
   /** The very object that verified it: while the source still gives it out, the signature stands. */
   readonly key: TrustedKey;
 }
@@ -58,7 +57,7 @@ export class TokenVerifier {
       if (key === verified.key) return verified.identity;
       return key instanceof Refusal ? key : this.#verifyAnew(token, digest);
     };
-    const key = this.#keys.key(verified.kid);
+    const key = this.#keys.key(verified.key.kid);
     return key instanceof Promise ? key.then(settle) : settle(key);
   }
 
@@ -75,11 +74,12 @@ export class TokenVerifier {
   async #verifySignature(token: string, unverified: UnverifiedToken, digest: string): Promise<Outcome> {
     try {
       const { unverifiedKid: kid, unverifiedClaims } = unverified;
+      // Awaited in any case: `finally` must not come before the promise is pending.
       const key = await this.#keys.key(kid);
       if (key instanceof Refusal) return key;
       await jwtVerify(token, key.publicKey, this.#joseOptions);
       const identity = identityFromClaims(unverifiedClaims);
-      this.#verified?.set(digest, { identity, kid, key });
+      this.#verified?.set(digest, { identity, key });
       return identity;
     } catch (error) {
       // jose's errors hold the whole payload, and with it the agent's private key: they end here.

@@ -37,12 +37,20 @@ function decodeShape(token: string): [header: JsonObject, payload: JsonObject] |
   const [header, payload, signature, ...rest] = token.split(".", 4).map((part) => part || undefined);
   if (header === undefined || payload === undefined || signature === undefined || rest.length > 0) return undefined;
   if (decodeCanonicalBase64url(signature) === undefined) return undefined;
-  const headerObject = decodeJsonObject(header);
+  const headerObject = decodeHeader(header);
   const payloadObject = headerObject && decodeJsonObject(payload);
   return payloadObject && [headerObject, payloadObject];
 }
 
 type JsonObject = Record<string, unknown>;
+
+/** Tokens that one key has signed have the same header to the letter: the last one is remembered. */
+let lastHeader: { part: string; object: JsonObject | undefined } = { part: "", object: undefined };
+
+function decodeHeader(part: string): JsonObject | undefined {
+  if (part !== lastHeader.part) lastHeader = { part, object: decodeJsonObject(part) };
+  return lastHeader.object;
+}
 
 function decodeJsonObject(part: string): JsonObject | undefined {
   const bytes = decodeCanonicalBase64url(part);
