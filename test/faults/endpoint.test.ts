@@ -182,7 +182,7 @@ test("what Retry-After asks for is heeded as far as 30 s", async () => {
   expect((await valid()).status).toBe(200);
 });
 
-const rejecting = (reason: unknown) => () => Promise.reject(reason as Error);
+const rejecting = (reason: Error) => () => Promise.reject(reason);
 
 const throwing = (): never => {
   throw new Error("secret");
@@ -226,8 +226,8 @@ test("a custom fetch that ignores its signal, throws or follows redirects delays
     throw Object.assign(new Error("secret"), { code: "E_CUSTOM" });
   }, /^no answer \(E_CUSTOM\)$/);
   await custom(() => Promise.reject(Object.assign(new Error("x"), { code: "secret text" })), /^no answer$/);
-  await custom(rejecting(undefined), /^no answer$/);
-  await custom(rejecting(null), /^no answer$/);
+  await custom(rejecting(undefined as unknown as Error), /^no answer$/);
+  await custom(rejecting(null as unknown as Error), /^no answer$/);
   await custom(() => Promise.reject(Object.defineProperty(new Error("x"), "code", { get: throwing })), /^no answer$/);
   await custom(() => Promise.resolve(undefined as unknown as Response), /^no answer$/);
   await custom(() => Promise.resolve(new Proxy({}, { get: throwing }) as never), /^no answer$/);
