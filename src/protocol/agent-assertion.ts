@@ -1,6 +1,6 @@
 /** What an agent signs with its Ed25519 key, and the envelope that carries it in `Authorization: AgentAssertion …`. */
 
-import { decodeCanonicalBase64url, parseUtf8Json } from "./encoding.js";
+import { decodeBase64urlJson } from "./encoding.js";
 
 /** Members in the order in which Codex writes them. */
 export interface AgentAssertion {
@@ -30,20 +30,13 @@ export function assertionTimestamp(date = new Date()): string {
   return `${date.toISOString().slice(0, 19)}Z`;
 }
 
-/** Bytes of the decoded envelope's base64url, at the most. */
+/** Characters, in base64url. */
 const MAX_ENVELOPE_LENGTH = 4 * 1024;
 const ENVELOPE_MEMBERS = ["agent_runtime_id", "signature", "task_id", "timestamp"];
 
 /** `undefined` unless it has exactly the members of an assertion, each in its form. Nothing is verified. */
 export function decodeAssertion(envelope: string): AgentAssertion | undefined {
-  const bytes = envelope.length <= MAX_ENVELOPE_LENGTH ? decodeCanonicalBase64url(envelope) : undefined;
-  if (bytes === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = parseUtf8Json(bytes);
-  } catch {
-    return undefined;
-  }
+  const value = envelope.length <= MAX_ENVELOPE_LENGTH ? decodeBase64urlJson(envelope) : undefined;
   if (!hasExactly(value, ENVELOPE_MEMBERS)) return undefined;
   const assertion = value as unknown as AgentAssertion;
   const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp } = assertion;

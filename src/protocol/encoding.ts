@@ -22,3 +22,13 @@ export function parseUtf8Json(bytes: Buffer): unknown {
   if (!isUtf8(bytes)) throw new SyntaxError("not UTF-8");
   return JSON.parse(bytes.toString());
 }
+
+/** The JSON in a canonical base64url text; `undefined` if it is not one. */
+export function decodeBase64urlJson(text: string): unknown {
+  const bytes = decodeCanonicalBase64url(text);
+  try {
+    return bytes && parseUtf8Json(bytes);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,6 +1,6 @@
 /** What can be said of a token before any key is looked up: its shape, its header and its claims. Nothing is trusted. */
 
-import { decodeCanonicalBase64url, parseUtf8Json } from "../protocol/encoding.js";
+import { decodeBase64urlJson, decodeCanonicalBase64url } from "../protocol/encoding.js";
 import { findClaimFailure, type AgentIdentityClaims, type ClaimExpectations } from "../protocol/claims.js";
 import { Refusal } from "./errors.js";
 
@@ -53,13 +53,6 @@ function decodeHeader(part: string): JsonObject | undefined {
 }
 
 function decodeJsonObject(part: string): JsonObject | undefined {
-  const bytes = decodeCanonicalBase64url(part);
-  if (bytes === undefined) return undefined;
-  let value: unknown;
-  try {
-    value = parseUtf8Json(bytes);
-  } catch {
-    return undefined;
-  }
+  const value = decodeBase64urlJson(part);
   return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
 }
