@@ -52,8 +52,6 @@ const CLAIM_CHECKS: Record<Exclude<keyof AgentIdentityClaims, "iss" | "aud">, (v
 
 const CLAIM_CHECK_LIST = Object.entries(CLAIM_CHECKS);
 
-export const REQUIRED_CLAIMS = CLAIM_CHECK_LIST.flatMap(([name, isValid]) => (isValid(undefined) ? [] : [name]));
-
 /** Whether every claim but `iss` and `aud` is there and of its type. */
 export function claimsAreWellFormed(payload: Record<string, unknown>): boolean {
   return CLAIM_CHECK_LIST.every(([name, isValid]) => isValid(payload[name]));

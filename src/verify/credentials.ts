@@ -20,7 +20,7 @@ export interface Credentials {
   readonly value: string;
 }
 
-const SCHEME = /^[!#$%&'*+.^_`|~\w-]+/;
+const AFTER_SCHEME = /[^!#$%&'*+.^_`|~\w-]/;
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
 /** @param schemes those that are accepted, by their name in lower case */
@@ -30,13 +30,13 @@ export function readCredentials(
 ): Credentials | Refusal {
   const { authorization } = headers;
   if (rawHeaders !== undefined && countAuthorizationHeaders(rawHeaders) > 1) return new Refusal("request_malformed");
-  if (authorization === undefined || /^[ \t]*$/.test(authorization)) return new Refusal("credentials_missing");
-  const name = SCHEME.exec(authorization)?.[0] ?? "";
-  const scheme = schemes.get(name.toLowerCase());
-  if (scheme === undefined) return new Refusal("scheme_unsupported");
-  let start = name.length;
+  if (authorization === undefined) return new Refusal("credentials_missing");
+  const end = authorization.search(AFTER_SCHEME);
+  const scheme = schemes.get((end < 0 ? authorization : authorization.slice(0, end)).toLowerCase());
+  if (scheme === undefined) return new Refusal(isBlank(authorization) ? "credentials_missing" : "scheme_unsupported");
+  let start = end;
   while (authorization[start] === " ") start++;
-  if (start === name.length) return new Refusal("request_malformed");
+  if (start === end) return new Refusal("request_malformed");
   return { scheme, value: authorization.slice(start) };
 }
 
@@ -46,6 +46,10 @@ export function readCredentials(
  */
 export function isB64token(value: string): boolean {
   return B64TOKEN.test(value);
+}
+
+function isBlank(value: string): boolean {
+  return /^[ \t]*$/.test(value);
 }
 
 function countAuthorizationHeaders(rawHeaders: readonly string[]): number {

@@ -5,7 +5,7 @@ import { JOSEError, JWTExpired } from "jose/errors";
 import { jwtVerify, type JWTVerifyOptions } from "jose/jwt/verify";
 import { LRUCache } from "lru-cache";
 import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
-import { hasExpired, REQUIRED_CLAIMS, type ClaimExpectations } from "../protocol/claims.js";
+import { hasExpired, type ClaimExpectations } from "../protocol/claims.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
 import type { TrustedKey } from "./key-set.js";
@@ -31,7 +31,8 @@ export class TokenVerifier {
   constructor(keys: KeySource, expected: ClaimExpectations, cacheSize: number) {
     this.#keys = keys;
     this.#expected = expected;
-    this.#joseOptions = { algorithms: ["RS256"], requiredClaims: REQUIRED_CLAIMS, ...expected };
+    // `exp` is what jose does not ask for by itself; the other claims are checked before it is called.
+    this.#joseOptions = { algorithms: ["RS256"], requiredClaims: ["exp"], ...expected };
     if (cacheSize > 0) this.#verified = new LRUCache({ max: cacheSize });
   }
 
@@ -66,16 +67,21 @@ export class TokenVerifier {
     if (pending !== undefined) return pending;
     const unverified = decodeUnverifiedToken(token, this.#expected, nowInSeconds());
     if (unverified instanceof Refusal) return unverified;
-    const verification = this.#verifySignature(token, unverified, digest);
+    const key = this.#keys.key(unverified.unverifiedKid);
+    if (key instanceof Refusal) return key;
+    const verification = this.#verifySignature(token, unverified, digest, key);
     this.#pending.set(digest, verification);
     return verification;
   }
 
-  async #verifySignature(token: string, unverified: UnverifiedToken, digest: string): Promise<Outcome> {
+  async #verifySignature(
+    token: string,
+    { unverifiedClaims }: UnverifiedToken,
+    digest: string,
+    keyOrPromise: TrustedKey | Promise<TrustedKey | Refusal>,
+  ): Promise<Outcome> {
     try {
-      const { unverifiedKid: kid, unverifiedClaims } = unverified;
-      // Awaited in any case: `finally` must not come before the promise is pending.
-      const key = await this.#keys.key(kid);
+      const key = keyOrPromise instanceof Promise ? await keyOrPromise : keyOrPromise;
       if (key instanceof Refusal) return key;
       await jwtVerify(token, key.publicKey, this.#joseOptions);
       const identity = identityFromClaims(unverifiedClaims);
@@ -87,6 +93,7 @@ export class TokenVerifier {
       if (error instanceof JOSEError) return new Refusal("signature_invalid");
       throw error;
     } finally {
+      // Never before it is pending: on every way here something was awaited.
       this.#pending.delete(digest);
     }
   }

@@ -34,8 +34,8 @@ export function decodeUnverifiedToken(
 }
 
 function decodeShape(token: string): [header: JsonObject, payload: JsonObject] | undefined {
-  const [header, payload, signature, ...rest] = token.split(".", 4).map((part) => part || undefined);
-  if (header === undefined || payload === undefined || signature === undefined || rest.length > 0) return undefined;
+  const { 0: header, 1: payload, 2: signature, length } = token.split(".", 4);
+  if (length !== 3 || !header || !payload || !signature) return undefined;
   if (decodeCanonicalBase64url(signature) === undefined) return undefined;
   const headerObject = decodeHeader(header);
   const payloadObject = headerObject && decodeJsonObject(payload);
