@@ -2,16 +2,9 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentIdentity } from "./protocol/agent-identity.js";
-import type { LoginRestrictions } from "./protocol/login-restrictions.js";
-import {
-  createAuthenticator,
-  type AgentIdentityAuthOptions,
-  type Authenticate,
-  type Verdict,
-} from "./verify/authenticator.js";
-import type { CredentialsSource } from "./verify/credentials.js";
-import { errorBody, isAgentIdentityError, Refusal, type ErrorFactory } from "./verify/errors.js";
-import type { Verifier } from "./verify/verifier.js";
+import type { AgentIdentityAuthOptions, Authenticate, Verdict } from "./verify/authenticator.js";
+import { Refusal, toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
+import { createMiddleware, type MiddlewareMembers } from "./verify/middleware.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
@@ -39,19 +32,7 @@ declare global {
 
 export type AgentIdentityHandler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
-export interface AgentIdentityMiddleware extends AgentIdentityHandler {
-  /**
-   * Authenticates and applies login restrictions, against the same base URL. It never trusts an identity it finds.
-   * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
-   */
-  restrictTo(restrictions: LoginRestrictions): AgentIdentityHandler;
-  /**
-   * For WebSocket upgrades and whatever else has no middleware. Credentials are always required.
-   * @throws {AgentIdentityError}
-   */
-  authenticate(req: CredentialsSource): Promise<AgentIdentity>;
-  readonly verifier: Verifier;
-}
+export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<AgentIdentityHandler>;
 
 /**
  * Express middleware that verifies the bearer token of a request and sets `req.agentIdentity`. Works on an app, on a
@@ -61,19 +42,7 @@ export interface AgentIdentityMiddleware extends AgentIdentityHandler {
  * @throws TypeError that names the fix
  */
 export function agentIdentityAuth(baseUrl: string, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
-  const { verifier, toError, authenticate, authenticateAsConfigured, restrictTo } = createAuthenticator(
-    baseUrl,
-    options,
-  );
-  return Object.assign(createHandler(authenticateAsConfigured, toError), {
-    restrictTo: (restrictions: LoginRestrictions) => createHandler(restrictTo(restrictions), toError),
-    async authenticate(req: CredentialsSource) {
-      const outcome = await authenticate(req);
-      if (outcome instanceof Refusal) throw toError(outcome);
-      return outcome;
-    },
-    verifier,
-  });
+  return createMiddleware(baseUrl, options, createHandler);
 }
 
 function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
@@ -104,13 +73,13 @@ export function agentIdentityErrorHandler() {
     res: ServerResponse,
     next: (error?: unknown) => void,
   ): void {
-    if (!isAgentIdentityError(error) || res.headersSent) {
+    const answer = toErrorAnswer(error);
+    if (answer === undefined || res.headersSent) {
       next(error);
       return;
     }
-    for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
-    res.statusCode = error.status;
-    res.setHeader("Content-Type", "application/json; charset=utf-8");
-    res.end(errorBody(error));
+    for (const [name, value] of Object.entries(answer.headers)) res.setHeader(name, value);
+    res.statusCode = answer.status;
+    res.end(answer.body);
   };
 }

@@ -4,7 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import { hasExactly } from "../protocol/agent-assertion.js";
 import { parseUtf8Json } from "../protocol/encoding.js";
 import type { AssertionVerifier } from "../verify/assertion-verifier.js";
-import { errorBody, Refusal, toVerifierError } from "../verify/errors.js";
+import { answerOf, Refusal, toVerifierError } from "../verify/errors.js";
 import type { Agents } from "./agents.js";
 import type { SigningKeys } from "./signing-keys.js";
 
@@ -110,9 +110,8 @@ async function readBody(req: IncomingMessage & { body?: unknown }): Promise<unkn
 }
 
 function answerRefusal(res: ServerResponse, refusal: Refusal): void {
-  const error = toVerifierError(refusal);
-  for (const [name, value] of Object.entries(error.headers)) res.setHeader(name, value);
-  answer(res, error.status, errorBody(error));
+  const { status, headers, body } = answerOf(toVerifierError(refusal));
+  res.writeHead(status, headers).end(body);
 }
 
 function refuse(res: ServerResponse, status: number, code: string, message: string): void {

@@ -15,7 +15,8 @@ import { decodeCanonicalBase64 } from "../protocol/encoding.js";
 import type { AgentDirectory, DirectoryAgent } from "./agent-directory.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
-import { traceVerification, type Outcome } from "./trace.js";
+import type { Outcome } from "./outcome.js";
+import { traceVerification } from "./trace.js";
 
 /** Seconds between the signed time and ours, either way. */
 const WINDOW = 300;

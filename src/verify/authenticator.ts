@@ -1,15 +1,14 @@
 /** What every framework's middleware does, without the framework: headers in, identity or refusal out. */
 
-import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { findLoginViolation, parseLoginRestrictions, type LoginRestrictions } from "../protocol/login-restrictions.js";
 import { aBoolean, checkOptions, type OptionChecks } from "../protocol/options.js";
 import { printable } from "../protocol/printable.js";
 import { aRealm, aResourceMetadataUrl, DEFAULT_REALM } from "./challenge.js";
 import { anAgentDirectory, type AgentDirectory } from "./agent-directory.js";
 import { AssertionVerifier } from "./assertion-verifier.js";
-import { isB64token, readCredentials, type CredentialsSource, type Scheme } from "./credentials.js";
+import { ACCOUNT_HEADER, isB64token, readCredentials, type CredentialsSource, type Scheme } from "./credentials.js";
 import { createErrorFactory, Refusal, type ErrorFactory } from "./errors.js";
-import type { Outcome } from "./trace.js";
+import type { Outcome } from "./outcome.js";
 import { selectVerifier, VERIFIER_OPTION_CHECKS, type Verifier, type VerifierOptions } from "./verifier.js";
 
 export interface AgentIdentityAuthOptions extends VerifierOptions {
@@ -41,18 +40,19 @@ const OPTION_CHECKS: OptionChecks<AgentIdentityAuthOptions> = {
 };
 
 /** Decides on one request. `undefined`: there were no credentials, and none are required. */
-export type Authenticate = (request: CredentialsSource) => Verdict | Promise<Verdict>;
-export type Verdict = AgentIdentity | Refusal | undefined;
+export type Authenticate<V = Verdict> = (request: CredentialsSource) => V | Promise<V>;
+export type Verdict = Outcome | undefined;
 
 export interface Authenticator {
   readonly verifier: Verifier;
+  /** Makes the error of a refusal, with the configured challenge. */
   readonly toError: ErrorFactory;
   /** Credentials are always required. */
-  readonly authenticate: (request: CredentialsSource) => Outcome | Promise<Outcome>;
+  readonly authenticate: Authenticate<Outcome>;
   /** As the option `credentialsRequired` says. */
   readonly authenticateAsConfigured: Authenticate;
   /** @throws TypeError that names the fix */
-  readonly restrictTo: (restrictions: LoginRestrictions) => Authenticate;
+  readonly restrictTo: (restrictions: LoginRestrictions) => Authenticate<Outcome>;
 }
 
 /** @throws TypeError that names the fix */
@@ -73,13 +73,13 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
   if (assertions) schemes.set("agentassertion", "AgentAssertion");
   if (schemes.size === 0) throw new TypeError(`${where}: bearer: false needs assertions, or nobody could get in`);
 
-  const authenticate = (request: CredentialsSource): Outcome | Promise<Outcome> => {
+  const authenticate: Authenticate<Outcome> = (request) => {
     const credentials = readCredentials(request, schemes);
     if (credentials instanceof Refusal) return credentials;
     const { scheme, value } = credentials;
     const outcome =
       assertions && scheme === "AgentAssertion"
-        ? assertions.verify(value, request.headers["chatgpt-account-id"])
+        ? assertions.verify(value, request.headers[ACCOUNT_HEADER])
         : tokens.verify(value);
     return isMalformed(outcome) && !isB64token(value) ? new Refusal("request_malformed") : outcome;
   };

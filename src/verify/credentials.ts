@@ -12,6 +12,18 @@ export interface CredentialsSource {
   readonly rawHeaders?: readonly string[];
 }
 
+/**
+ * The credentials of a `Request`. Its `Headers` join two of a name by a comma, which no b64token contains: two
+ * `Authorization` headers are refused here too.
+ */
+export function credentialsOfRequest({ headers }: { readonly headers: Pick<Headers, "get"> }): CredentialsSource {
+  const read = (name: string) => headers.get(name) ?? undefined;
+  return { headers: { authorization: read("authorization"), [ACCOUNT_HEADER]: read(ACCOUNT_HEADER) } };
+}
+
+/** Sent by Codex beside an AgentAssertion. */
+export const ACCOUNT_HEADER = "chatgpt-account-id";
+
 export type Scheme = "Bearer" | "AgentAssertion";
 
 export interface Credentials {

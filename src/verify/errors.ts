@@ -88,7 +88,7 @@ export type ErrorFactory = (refusal: Refusal) => AgentIdentityError;
 
 const ownErrors = new WeakSet();
 
-export function isAgentIdentityError(error: unknown): error is AgentIdentityError {
+function isAgentIdentityError(error: unknown): error is AgentIdentityError {
   return typeof error === "object" && error !== null && ownErrors.has(error);
 }
 
@@ -126,8 +126,24 @@ const BODY_TYPES = {
   503: "service_unavailable_error",
 } as const;
 
-/** The JSON body of an error response. `invalid_task_id` is Codex's sign that the task has to be registered anew. */
-export function errorBody({ message, status, code }: AgentIdentityError): string {
+/** What an error is on the wire, the same for every framework. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** `undefined` if the error is none of ours. */
+export function toErrorAnswer(error: unknown): ErrorAnswer | undefined {
+  return isAgentIdentityError(error) ? answerOf(error) : undefined;
+}
+
+export function answerOf({ message, status, code, headers }: AgentIdentityError): ErrorAnswer {
+  // Codex's sign that the task has to be registered anew.
   const codexCode = code === "task_invalid" ? "invalid_task_id" : code;
-  return JSON.stringify({ error: { message, type: BODY_TYPES[status], code: codexCode } });
+  return {
+    status,
+    headers: { ...headers, "Content-Type": "application/json; charset=utf-8" },
+    body: JSON.stringify({ error: { message, type: BODY_TYPES[status], code: codexCode } }),
+  };
 }

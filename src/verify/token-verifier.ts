@@ -10,7 +10,8 @@ import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
 import type { TrustedKey } from "./key-set.js";
 import type { KeySource } from "./key-source.js";
-import { traceVerification, type Outcome } from "./trace.js";
+import type { Outcome } from "./outcome.js";
+import { traceVerification } from "./trace.js";
 import { decodeUnverifiedToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
 
 interface VerifiedToken {

@@ -3,8 +3,7 @@
 import { channel } from "node:diagnostics_channel";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { Refusal } from "./errors.js";
-
-export type Outcome = AgentIdentity | Refusal;
+import type { Outcome } from "./outcome.js";
 
 const verifyChannel = channel("agent-identity-auth:verify");
 

@@ -10,9 +10,10 @@ import {
   type OptionCheck,
   type OptionChecks,
 } from "../protocol/options.js";
-import { Refusal, toVerifierError } from "./errors.js";
+import { toVerifierError } from "./errors.js";
 import { JWKS_LOCATION_CHECKS, selectKeySource, type JwksLocationOptions, type JwksOptions } from "./jwks-resolver.js";
 import type { JwksResolver, KeySource } from "./key-source.js";
+import { identityOrThrow } from "./outcome.js";
 import { TokenVerifier } from "./token-verifier.js";
 
 export interface VerifierOptions extends JwksLocationOptions {
@@ -94,11 +95,7 @@ export function selectVerifier(where: string, baseUrl: string, options: Verifier
 
 function bundle(tokens: TokenVerifier, jwks: JwksResolver): SelectedVerifier {
   const facade: Verifier = {
-    async verify(token) {
-      const outcome = await tokens.verify(token);
-      if (outcome instanceof Refusal) throw toVerifierError(outcome);
-      return outcome;
-    },
+    verify: async (token) => identityOrThrow(await tokens.verify(token), toVerifierError),
     jwks,
   };
   return { tokens, facade: Object.freeze(facade) };

@@ -1,0 +1,93 @@
+/** Servers that speak `Request` and `Response`, on Node. */
+
+import type { AgentIdentity } from "./protocol/agent-identity.js";
+import type { LoginRestrictions } from "./protocol/login-restrictions.js";
+import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "./verify/authenticator.js";
+import { credentialsOfRequest } from "./verify/credentials.js";
+import { answerOf, Refusal, toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "./verify/errors.js";
+import { identityOrThrow, type Outcome } from "./verify/outcome.js";
+import type { Verifier } from "./verify/verifier.js";
+
+export type { AgentIdentity } from "./protocol/agent-identity.js";
+export type { LoginRestrictions } from "./protocol/login-restrictions.js";
+export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+
+/** @typeParam Identity what a handler gets: `undefined` too, where credentials are not required */
+export interface Protection<Identity extends AgentIdentity | undefined> {
+  /**
+   * Credentials are always required.
+   * @throws {AgentIdentityError} which `agentIdentityErrorResponse` turns into a `Response`
+   */
+  authenticate(request: Request): Promise<AgentIdentity>;
+  /**
+   * Lets only authenticated requests through to a handler; all others are answered. What the handler throws is thrown
+   * on. Further arguments, such as a framework's context, go to the handler behind the identity.
+   */
+  protect<Rest extends unknown[]>(
+    handler: (request: Request, identity: Identity, ...rest: Rest) => Response | Promise<Response>,
+  ): (request: Request, ...rest: Rest) => Promise<Response>;
+}
+
+export interface AgentIdentityAuth<Identity extends AgentIdentity | undefined> extends Protection<Identity> {
+  /**
+   * Authenticates and applies login restrictions, against the same base URL.
+   * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
+   */
+  restrictTo(restrictions: LoginRestrictions): Protection<AgentIdentity>;
+  readonly verifier: Verifier;
+}
+
+/**
+ * Verifies the bearer token of a `Request`.
+ *
+ * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
+ * @throws TypeError that names the fix
+ */
+export function agentIdentityAuth(
+  baseUrl: string,
+  options?: AgentIdentityAuthOptions & { credentialsRequired?: true | undefined },
+): AgentIdentityAuth<AgentIdentity>;
+export function agentIdentityAuth(
+  baseUrl: string,
+  options?: AgentIdentityAuthOptions,
+): AgentIdentityAuth<AgentIdentity | undefined>;
+export function agentIdentityAuth(
+  baseUrl: string,
+  options?: AgentIdentityAuthOptions,
+): AgentIdentityAuth<AgentIdentity | undefined> {
+  const authenticator = createAuthenticator(baseUrl, options);
+  const { verifier, toError, authenticate, authenticateAsConfigured, restrictTo } = authenticator;
+  return {
+    ...createProtection(authenticate, authenticateAsConfigured, toError),
+    restrictTo(restrictions) {
+      const restricted = restrictTo(restrictions);
+      return createProtection(restricted, restricted, toError);
+    },
+    verifier,
+  };
+}
+
+function createProtection<Identity extends AgentIdentity | undefined>(
+  authenticate: Authenticate<Outcome>,
+  authenticateAsConfigured: Authenticate<Identity | Refusal>,
+  toError: ErrorFactory,
+): Protection<Identity> {
+  return {
+    authenticate: async (request) => identityOrThrow(await authenticate(credentialsOfRequest(request)), toError),
+    protect: (handler) =>
+      async function agentIdentity(request, ...rest) {
+        const verdict = await authenticateAsConfigured(credentialsOfRequest(request));
+        return verdict instanceof Refusal ? toResponse(answerOf(toError(verdict))) : handler(request, verdict, ...rest);
+      },
+  };
+}
+
+/** `undefined` if the error is none of this package's: for an `onError` beside `authenticate`. */
+export function agentIdentityErrorResponse(error: unknown): Response | undefined {
+  const answer = toErrorAnswer(error);
+  return answer && toResponse(answer);
+}
+
+function toResponse({ status, headers, body }: ErrorAnswer): Response {
+  return new Response(body, { status, headers });
+}

@@ -1,0 +1,76 @@
+/** Koa 2 and 3. */
+
+import type { IncomingMessage } from "node:http";
+import type { AgentIdentity } from "./protocol/agent-identity.js";
+import type { AgentIdentityAuthOptions, Authenticate, Verdict } from "./verify/authenticator.js";
+import { Refusal, toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
+import { createMiddleware, type MiddlewareMembers } from "./verify/middleware.js";
+
+export type { AgentIdentity } from "./protocol/agent-identity.js";
+export type { LoginRestrictions } from "./protocol/login-restrictions.js";
+export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+
+/** For `new Koa<AgentIdentityState>()`. */
+export interface AgentIdentityState {
+  /** Who is calling; set by `agentIdentityAuth` and nobody else. */
+  agentIdentity?: AgentIdentity;
+}
+
+/** What the middleware needs of a Koa context. */
+export interface AgentIdentityContext {
+  readonly req: IncomingMessage;
+  readonly state: AgentIdentityState;
+}
+
+export type AgentIdentityHandler = (ctx: AgentIdentityContext, next: () => Promise<unknown>) => Promise<unknown>;
+
+export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<AgentIdentityHandler>;
+
+/**
+ * Koa middleware that verifies the bearer token of a request and sets `ctx.state.agentIdentity`. A failure is thrown as
+ * an `AgentIdentityError`. `agents.authenticate` takes `ctx.req`.
+ *
+ * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
+ * @throws TypeError that names the fix
+ */
+export function agentIdentityAuth(baseUrl: string, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
+  return createMiddleware(baseUrl, options, createHandler);
+}
+
+function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
+  return function agentIdentity(ctx, next) {
+    const proceed = (verdict: Verdict) => {
+      if (verdict instanceof Refusal) return Promise.reject(toError(verdict));
+      if (verdict !== undefined) ctx.state.agentIdentity = verdict;
+      return next();
+    };
+    const verdict = authenticate(ctx.req);
+    return verdict instanceof Promise ? verdict.then(proceed) : proceed(verdict);
+  };
+}
+
+/** What the error handler needs of a Koa context. */
+export interface ErrorContext {
+  readonly headerSent: boolean;
+  status: number;
+  body: unknown;
+  set(headers: Record<string, string>): void;
+}
+
+/**
+ * Koa error handler, mounted first: answers this package's errors with `{"error":{"message","type","code"}}`, which
+ * Codex clients need, and throws all others on. Without it, Koa answers with status, headers and plain text.
+ */
+export function agentIdentityErrorHandler() {
+  return async function agentIdentityErrorHandler(ctx: ErrorContext, next: () => Promise<unknown>): Promise<void> {
+    try {
+      await next();
+    } catch (error) {
+      const answer = toErrorAnswer(error);
+      if (answer === undefined || ctx.headerSent) throw error;
+      ctx.status = answer.status;
+      ctx.set({ ...answer.headers });
+      ctx.body = answer.body;
+    }
+  };
+}

@@ -1,0 +1,42 @@
+/** The factory of every framework that has middleware. */
+
+import type { AgentIdentity } from "../protocol/agent-identity.js";
+import type { LoginRestrictions } from "../protocol/login-restrictions.js";
+import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "./authenticator.js";
+import type { CredentialsSource } from "./credentials.js";
+import type { ErrorFactory } from "./errors.js";
+import { identityOrThrow } from "./outcome.js";
+import type { Verifier } from "./verifier.js";
+
+/** What a middleware carries beside being one. */
+export interface MiddlewareMembers<Handler> {
+  /**
+   * Authenticates and applies login restrictions, against the same base URL. It never trusts an identity it finds.
+   * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
+   */
+  restrictTo(restrictions: LoginRestrictions): Handler;
+  /**
+   * For WebSocket upgrades and whatever else has no middleware. Credentials are always required.
+   * @throws {AgentIdentityError}
+   */
+  authenticate(req: CredentialsSource): Promise<AgentIdentity>;
+  readonly verifier: Verifier;
+}
+
+/**
+ * @param createHandler makes what takes one request through the framework, as the verdict on it says
+ * @throws TypeError that names the fix
+ */
+export function createMiddleware<Handler extends object>(
+  baseUrl: string,
+  options: AgentIdentityAuthOptions | undefined,
+  createHandler: (authenticate: Authenticate, toError: ErrorFactory) => Handler,
+): Handler & MiddlewareMembers<Handler> {
+  const authenticator = createAuthenticator(baseUrl, options);
+  const { verifier, toError, authenticate, authenticateAsConfigured, restrictTo } = authenticator;
+  return Object.assign(createHandler(authenticateAsConfigured, toError), {
+    restrictTo: (restrictions: LoginRestrictions) => createHandler(restrictTo(restrictions), toError),
+    authenticate: async (req: CredentialsSource) => identityOrThrow(await authenticate(req), toError),
+    verifier,
+  });
+}
