@@ -15,23 +15,29 @@ let tarball = "";
 /** What is in the package, apart from the compiled modules of `src`. */
 const FILES = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "package.json"];
 
+/** Each consumer project, and what it has beside this package. */
+const CONSUMER_PACKAGES = {
+  bare: [],
+  express: ["@types/express", "express"],
+  koa: ["@types/koa", "koa"],
+};
+
 beforeAll(async () => {
   await run("npm", ["pack", "--pack-destination", directory]);
   tarball = join(directory, readdirSync(directory).find((name) => name.endsWith(".tgz")) ?? "");
-  for (const consumer of ["bare", "express"]) await install(consumer);
+  for (const [consumer, packages] of Object.entries(CONSUMER_PACKAGES)) await install(consumer, packages);
 });
 
 afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-async function install(consumer: string): Promise<void> {
+async function install(consumer: string, wanted: string[]): Promise<void> {
   const { devDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as {
     devDependencies: Record<string, string>;
   };
-  const wanted = consumer === "bare" ? ["@types/node"] : ["@types/node", "@types/express", "express"];
   const prefix = join(directory, consumer);
-  const packages = wanted.map((name) => `${name}@${devDependencies[name] ?? ""}`);
+  const packages = ["@types/node", ...wanted].map((name) => `${name}@${devDependencies[name] ?? ""}`);
   await run("npm", [
     "install",
     "--prefix",
@@ -76,25 +82,30 @@ test("the command runs through npx", async () => {
 });
 
 describe.each(specifiers)("%s", (specifier) => {
-  test("is imported and required without any framework", async () => {
-    const cwd = join(directory, "bare");
-    const print = "console.log(Object.keys(m).sort().join())";
-    const imported = await run("node", ["--input-type=module", "-e", `import * as m from "${specifier}"; ${print}`], {
-      cwd,
-    });
-    const required = await run("node", ["--no-warnings", "-e", `const m = require("${specifier}"); ${print}`], { cwd });
-    expect(imported.stdout.trim()).not.toBe("");
-    expect(
-      required.stdout
-        .trim()
-        .split(",")
-        .filter((name) => name !== "__esModule")
-        .join(),
-    ).toBe(imported.stdout.trim());
-  });
+  test.each(Object.keys(CONSUMER_PACKAGES))(
+    "is imported and required in the consumer project: %s",
+    async (consumer) => {
+      const cwd = join(directory, consumer);
+      const print = "console.log(Object.keys(m).sort().join())";
+      const imported = await run("node", ["--input-type=module", "-e", `import * as m from "${specifier}"; ${print}`], {
+        cwd,
+      });
+      const required = await run("node", ["--no-warnings", "-e", `const m = require("${specifier}"); ${print}`], {
+        cwd,
+      });
+      expect(imported.stdout.trim()).not.toBe("");
+      expect(
+        required.stdout
+          .trim()
+          .split(",")
+          .filter((name) => name !== "__esModule")
+          .join(),
+      ).toBe(imported.stdout.trim());
+    },
+  );
 });
 
-const CONSUMERS = {
+const CONSUMERS: Record<keyof typeof CONSUMER_PACKAGES, string> = {
   bare: specifiers
     .map((specifier, i) => `import * as m${String(i)} from "${specifier}"; void m${String(i)};`)
     .join("\n"),
@@ -108,12 +119,31 @@ const CONSUMERS = {
     // @ts-expect-error -- the identity is optional
     app.get("/", (req, res) => void res.json(req.agentIdentity.accountId));
   `,
+  koa: `
+    import Koa from "koa";
+    import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityState } from "agent-identity-auth/koa";
+    const agents = agentIdentityAuth("https://chatgpt.com/backend-api");
+    const app = new Koa<AgentIdentityState>();
+    app.use(agentIdentityErrorHandler()).use(agents.restrictTo({ forcedLoginMethod: "chatgpt" }));
+    app.use((ctx) => void (ctx.body = ctx.state.agentIdentity?.accountId.toUpperCase()));
+    // @ts-expect-error -- the identity is optional
+    app.use((ctx) => void (ctx.body = ctx.state.agentIdentity.accountId));
+  `,
 };
 
-test.each(Object.entries(CONSUMERS))("a consumer compiles: %s", async (consumer, code) => {
+const MODULES = [
+  ["nodenext", ["--module", "nodenext"]],
+  ["bundler", ["--module", "esnext", "--moduleResolution", "bundler"]],
+] as const;
+
+const compilations = Object.entries(CONSUMERS).flatMap(([consumer, code]) =>
+  MODULES.map(([resolution, moduleOptions]) => ({ consumer, code, resolution, moduleOptions })),
+);
+
+test.each(compilations)("a consumer compiles: $consumer, $resolution", async ({ consumer, code, moduleOptions }) => {
   const cwd = join(directory, consumer);
   writeFileSync(join(cwd, "consumer.ts"), code);
-  const options = ["--noEmit", "--strict", "--module", "nodenext", "--target", "es2022", "--types", "node"];
+  const options = ["--noEmit", "--strict", ...moduleOptions, "--target", "es2022", "--types", "node"];
   await run(
     process.execPath,
     [resolve("node_modules/typescript/bin/tsc"), "--ignoreConfig", ...options, "consumer.ts"],

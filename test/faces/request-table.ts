@@ -1,0 +1,118 @@
+/** What is answered to which request: the same for every framework. */
+
+import { expect } from "vitest";
+import { claims, createSigningKey, mint, signToken } from "../support/agents.js";
+import type { Answer } from "../support/servers.js";
+
+const RFC6750 = 'Bearer realm="agent-identity"';
+export const challenge = (error: string, description: string) =>
+  `${RFC6750}, error="${error}", error_description="${description}"`;
+
+export const MESSAGES = {
+  credentials_missing: [401, "No credentials were sent."],
+  scheme_unsupported: [401, "The Authorization scheme is not supported here."],
+  request_malformed: [400, "The Authorization header is malformed."],
+  token_malformed: [401, "The token is not a well-formed JWT."],
+  algorithm_not_allowed: [401, "The token is not signed with RS256."],
+  issuer_invalid: [401, "The token is from another issuer."],
+  audience_invalid: [401, "The token is for another audience."],
+  claims_invalid: [401, "The token lacks a claim or has one of the wrong type."],
+  token_expired: [401, "The token has expired."],
+  token_not_yet_valid: [401, "The token is not valid yet."],
+  key_untrusted: [401, "The token is signed with a key that is not trusted."],
+  signature_invalid: [401, "The token's signature is not valid."],
+  workspace_not_allowed: [403, "This workspace is not allowed here."],
+  login_method_not_allowed: [403, "This way of signing in is not allowed here."],
+} as const;
+
+const ERRORS = { 400: "invalid_request", 401: "invalid_token", 403: "insufficient_scope" };
+const TYPES = { 400: "invalid_request_error", 401: "authentication_error", 403: "permission_error" };
+
+export function expectFailure({ status, headers, body }: Answer, code: keyof typeof MESSAGES): void {
+  const [expectedStatus, message] = MESSAGES[code];
+  const bare = code === "credentials_missing" || code === "scheme_unsupported";
+  expect({ status, body: JSON.parse(body) as unknown }).toEqual({
+    status: expectedStatus,
+    body: { error: { message, type: TYPES[expectedStatus], code } },
+  });
+  expect(headers["www-authenticate"]).toBe(bare ? RFC6750 : challenge(ERRORS[expectedStatus], message));
+  expect(headers["cache-control"]).toBe("no-store");
+  expect(headers["content-type"]).toBe("application/json; charset=utf-8");
+}
+
+const stranger = createSigningKey("stranger");
+export const token = mint();
+const header = { alg: "RS256", kid: "key-1" };
+
+export type SentHeaders = Record<string, string | string[]>;
+export const bearer = (credentials: string): SentHeaders => ({ Authorization: `Bearer ${credentials}` });
+
+export type Expected = "agent-1" | "nobody" | keyof typeof MESSAGES;
+
+/** Where a `Request` cannot show what was received, because it joins two headers by a comma, `ofRequest` says what it is. */
+export const REQUESTS: [name: string, headers: SentHeaders, expected: Expected, path?: string, ofRequest?: Expected][] =
+  [
+    ["a verified token", bearer(token), "agent-1"],
+    ["a scheme in other case", { Authorization: `bEARER ${token}` }, "agent-1"],
+    ["several spaces", { Authorization: `Bearer   ${token}` }, "agent-1"],
+    ["a ChatGPT-Account-ID that is another's", { ...bearer(token), "ChatGPT-Account-ID": "acct-2" }, "agent-1"],
+    ["no credentials", {}, "credentials_missing"],
+    ["an empty header", { Authorization: "" }, "credentials_missing"],
+    ["a blank header", { Authorization: "   " }, "credentials_missing"],
+    ["a space that is no space", { Authorization: "\u00a0" }, "scheme_unsupported"],
+    ["another scheme", { Authorization: "Basic dXNlcjpwYXNz" }, "scheme_unsupported"],
+    ["AgentAssertion, with no directory", { Authorization: "AgentAssertion e30" }, "scheme_unsupported"],
+    ["a scheme that begins like Bearer", { Authorization: `BearerToken ${token}` }, "scheme_unsupported"],
+    ["a token without a scheme", { Authorization: token }, "scheme_unsupported"],
+    ["Bearer alone", { Authorization: "Bearer" }, "request_malformed"],
+    ["Bearer and spaces", { Authorization: "Bearer  " }, "request_malformed"],
+    ["a tab", { Authorization: `Bearer\t${token}` }, "request_malformed"],
+    ["a second word", bearer(`${token} x`), "request_malformed"],
+    ["a comma list", bearer(`${token}, Bearer ${token}`), "request_malformed"],
+    ["a parameter list", { Authorization: "Bearer,x" }, "request_malformed"],
+    ["quotes", bearer(`"${token}"`), "request_malformed"],
+    ["a byte above ASCII", bearer(`${token}\u00e9`), "request_malformed"],
+    ["padding in the middle", bearer("a=b"), "request_malformed"],
+    ["two headers, both right", { Authorization: [`Bearer ${token}`, `Bearer ${token}`] }, "request_malformed"],
+    [
+      "two headers, one empty",
+      { Authorization: ["", `Bearer ${token}`] },
+      "request_malformed",
+      "/required",
+      "scheme_unsupported",
+    ],
+    ["a b64token that is no JWT", bearer("abc"), "token_malformed"],
+    ["padding after the token", bearer(`${token}=`), "token_malformed"],
+    [
+      "a JWT of the wrong algorithm",
+      bearer(signToken({ alg: "RS512", kid: "key-1" }, claims())),
+      "algorithm_not_allowed",
+    ],
+    ["another issuer", bearer(mint({ iss: "https://evil.example" })), "issuer_invalid"],
+    ["another audience", bearer(mint({ aud: "evil" })), "audience_invalid"],
+    ["a missing claim", bearer(mint({ account_id: undefined })), "claims_invalid"],
+    ["an expired token", bearer(mint({ exp: 1_700_000_000 })), "token_expired"],
+    ["a token of the future", bearer(mint({ nbf: 4_000_000_000 })), "token_not_yet_valid"],
+    ["an unknown key", bearer(mint({}, stranger)), "key_untrusted"],
+    ["a forged signature", bearer(signToken(header, claims(), stranger)), "signature_invalid"],
+    ["the allowed workspace", bearer(token), "agent-1", "/acct-1"],
+    ["another workspace", bearer(token), "workspace_not_allowed", "/acct-2"],
+    ["another login method", bearer(token), "login_method_not_allowed", "/api-only"],
+    ["no credentials where restricted", {}, "credentials_missing", "/acct-1"],
+    ["no credentials where optional", {}, "nobody", "/optional"],
+    ["an empty header where optional", { Authorization: "" }, "nobody", "/optional"],
+    ["a verified token where optional", bearer(token), "agent-1", "/optional"],
+    ["another scheme where optional", { Authorization: "Basic x" }, "scheme_unsupported", "/optional"],
+    ["a space that is no space where optional", { Authorization: "\u00a0" }, "scheme_unsupported", "/optional"],
+    ["a bad token where optional", bearer("abc"), "token_malformed", "/optional"],
+    ["two headers where optional", { Authorization: ["", ""] }, "request_malformed", "/optional", "scheme_unsupported"],
+    ["no credentials where optional but restricted", {}, "credentials_missing", "/optional/acct-1"],
+  ];
+
+export function expectAnswer(answer: Answer, expected: Expected): void {
+  if (expected === "agent-1" || expected === "nobody") {
+    expect(answer).toMatchObject({ status: 200, body: JSON.stringify(expected) });
+  } else {
+    expectFailure(answer, expected);
+  }
+}

@@ -1,0 +1,113 @@
+/** One server with the same routes for every framework: each answers with the agent's id, or with "nobody". */
+
+import type { RequestListener } from "node:http";
+import { getRequestListener } from "@hono/node-server";
+import type { RequestHandler } from "express";
+import { Hono } from "hono";
+import Koa from "koa";
+import Koa2 from "koa2";
+import type { AgentIdentity, AgentIdentityAuthOptions, LoginRestrictions } from "../../src/index.js";
+import * as expressFace from "../../src/index.js";
+import * as fetchFace from "../../src/fetch.js";
+import * as koaFace from "../../src/koa.js";
+import { expressReleases } from "../support/express.js";
+import { bridge, type RequestHandler as FetchHandler } from "./bridge.js";
+
+interface Route {
+  options: AgentIdentityAuthOptions;
+  restrictions?: LoginRestrictions;
+}
+
+const optional = { credentialsRequired: false };
+
+const ROUTES: Record<string, Route> = {
+  "/required": { options: {} },
+  "/acct-1": { options: {}, restrictions: { forcedChatgptWorkspaceId: "acct-1" } },
+  "/acct-2": { options: {}, restrictions: { forcedChatgptWorkspaceId: ["acct-2"] } },
+  "/api-only": { options: {}, restrictions: { forcedLoginMethod: "api" } },
+  "/optional": { options: optional },
+  "/optional/acct-1": { options: optional, restrictions: { forcedChatgptWorkspaceId: "acct-1" } },
+};
+
+const nameOf = (identity: AgentIdentity | undefined): string => identity?.agentRuntimeId ?? "nobody";
+
+/** For each route, what a framework does with it. */
+function forEachRoute<T>(build: (route: Route, path: string) => T): Map<string, T> {
+  return new Map(Object.entries(ROUTES).map(([path, route]) => [path, build(route, path)]));
+}
+
+function expressServer(express: (typeof expressReleases)[0][1]): (baseUrl: string) => RequestListener {
+  return (baseUrl) => {
+    const app = express();
+    const answer: RequestHandler = (req, res) => res.json(nameOf(req.agentIdentity));
+    forEachRoute(({ options, restrictions }, path) => {
+      const agents = expressFace.agentIdentityAuth(baseUrl, options);
+      app.all(path, restrictions ? agents.restrictTo(restrictions) : agents, answer);
+    });
+    return app.use(expressFace.agentIdentityErrorHandler());
+  };
+}
+
+function koaServer(Release: typeof Koa): (baseUrl: string) => RequestListener {
+  return (baseUrl) => {
+    const handlers = forEachRoute(({ options, restrictions }) => {
+      const agents = koaFace.agentIdentityAuth(baseUrl, options);
+      return restrictions ? agents.restrictTo(restrictions) : agents;
+    });
+    const app = new Release<koaFace.AgentIdentityState>();
+    app.use(koaFace.agentIdentityErrorHandler());
+    app.use((ctx, next) => handlers.get(ctx.path)?.(ctx, next));
+    app.use((ctx) => {
+      ctx.body = JSON.stringify(nameOf(ctx.state.agentIdentity));
+    });
+    const listener = app.callback();
+    return (req, res) => void listener(req, res);
+  };
+}
+
+function fetchHandlers(baseUrl: string): Map<string, FetchHandler> {
+  return forEachRoute(({ options, restrictions }) => {
+    const agents = fetchFace.agentIdentityAuth(baseUrl, options);
+    const protection = restrictions ? agents.restrictTo(restrictions) : agents;
+    return protection.protect((_request, identity) => Response.json(nameOf(identity)));
+  });
+}
+
+const notFound = () => Promise.resolve(new Response(null, { status: 404 }));
+
+export interface Face {
+  /** The request reaches the package as a `Request`. */
+  ofRequest: boolean;
+  createServer: (baseUrl: string) => RequestListener;
+}
+
+export const faces: [name: string, face: Face][] = [
+  ...expressReleases.map(([name, express]): [string, Face] => [
+    name,
+    { ofRequest: false, createServer: expressServer(express) },
+  ]),
+  ["Koa 2", { ofRequest: false, createServer: koaServer(Koa2) }],
+  ["Koa 3", { ofRequest: false, createServer: koaServer(Koa) }],
+  [
+    "node:http, bridged to Request and Response",
+    {
+      ofRequest: true,
+      createServer(baseUrl) {
+        const handlers = fetchHandlers(baseUrl);
+        return bridge((request) => (handlers.get(new URL(request.url).pathname) ?? notFound)(request));
+      },
+    },
+  ],
+  [
+    "Hono",
+    {
+      ofRequest: true,
+      createServer(baseUrl) {
+        const app = new Hono();
+        for (const [path, handler] of fetchHandlers(baseUrl)) app.all(path, (c) => handler(c.req.raw));
+        const listener = getRequestListener(app.fetch);
+        return (req, res) => void listener(req, res);
+      },
+    },
+  ],
+];
