@@ -6,10 +6,10 @@ import type { AssertionServerQuestion } from "./assertion-server.js";
 import type { Trust } from "./backend.js";
 import type { LoadOrder, LoadResult } from "./load.js";
 import { startChild, type Child } from "./processes.js";
-import { median } from "./statistics.js";
+import { pairedRatio } from "./statistics.js";
 import { HOT_TOKENS } from "./tokens.js";
 
-/** Medians of requests per second, as a fraction of the bare route's. */
+/** Requests per second as a fraction of the bare route's in the same round, medians of all rounds. */
 export interface AssertionTraffic {
   /** 100 tokens again and again: the cache knows them. */
   bearer: number;
@@ -63,7 +63,7 @@ export async function measureAssertions(setting: AssertionTrafficSetting): Promi
       if (round < 0) continue;
       for (const [kind, rate] of Object.entries(turns)) rates[kind as keyof typeof rates].push(rate);
     }
-    const ofBare = (kind: keyof AssertionTraffic) => median(rates[kind]) / median(rates.bare);
+    const ofBare = (kind: keyof AssertionTraffic) => pairedRatio(rates[kind], rates.bare).median;
     return { bearer: ofBare("bearer"), repeated: ofBare("repeated"), firstSeen: ofBare("firstSeen") };
   } finally {
     await Promise.all([server, bearers, assertions].map((child) => child.stop()));

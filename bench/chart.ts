@@ -1,9 +1,9 @@
 /** results.svg: how much of bare Express is left. Legible on light and on dark, without any font of its own. */
 
-import type { Contestant, ContestantName } from "./contestants.js";
-import type { TrafficKind, TrafficResults } from "./traffic.js";
+import type { Contestant, ExpressName } from "./contestants.js";
+import type { ContestResults, TrafficKind } from "./traffic.js";
 
-const OWN: ContestantName = "agent-identity-auth";
+const OWN: ExpressName = "agent-identity-auth";
 
 const WIDTH = 760;
 const LABEL_WIDTH = 215;
@@ -27,13 +27,13 @@ const STYLE = `
     }`;
 
 export function renderChart(
-  traffic: TrafficResults,
-  contestants: Record<ContestantName, Contestant>,
+  traffic: Record<TrafficKind, ContestResults<ExpressName>>,
+  contestants: Record<ExpressName, Contestant>,
   firstSeenTokens: number,
 ): string {
-  const ranked = (Object.keys(traffic.hot) as ContestantName[])
+  const ranked = (Object.keys(traffic.hot) as ExpressName[])
     .filter((name) => name !== "bare")
-    .sort((a, b) => traffic.hot[b].ratioToBare - traffic.hot[a].ratioToBare);
+    .sort((a, b) => traffic.hot[b].ratioTo.bare.median - traffic.hot[a].ratioTo.bare.median);
   const height = TOP + ranked.length * ROW_HEIGHT + 12;
   const axis = LABEL_WIDTH + BAR_WIDTH;
 
@@ -41,7 +41,7 @@ export function renderChart(
     const top = TOP + row * ROW_HEIGHT;
     const own = name === OWN ? "own " : "";
     const bar = (kind: TrafficKind, y: number) => {
-      const value = traffic[kind][name].ratioToBare;
+      const value = traffic[kind][name].ratioTo.bare.median;
       const width = Math.round(value * BAR_WIDTH);
       const end = LABEL_WIDTH + width + 6;
       const label = end < axis && end + 30 > axis ? axis + 6 : end; // beside the axis, not across it

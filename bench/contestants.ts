@@ -1,20 +1,20 @@
 /** Who is measured. Each is set up as its own README says for RS256 and a JWKS, and answers with the same JSON. */
 
-import type { Request, RequestHandler } from "express";
+import type { RequestListener } from "node:http";
 import type { Trust } from "./backend.js";
 
 export interface Contestant {
   readonly title: string;
-  /** The packages that it is made of, beside Express. */
+  /** The packages that it is made of. */
   readonly packages: readonly string[];
-  /** The handlers that let only the backend's agents through. */
-  protect(trust: Trust): RequestHandler[];
-  /** The agent that they found. */
-  agentOf(req: Request): string | undefined;
+  /** One route, `/tasks`, that answers only the backend's agents: each with its id. */
+  createListener(trust: Trust): RequestListener;
 }
 
-/** Loaded one by one, so that a server holds nothing of the others. */
-export const contestants = {
+type Contestants = Record<string, () => Promise<{ contestant: Contestant }>>;
+
+// Loaded one by one, so that a server holds nothing of the others.
+const onExpress = {
   bare: () => import("./contestants/bare.js"),
   "agent-identity-auth": () => import("./contestants/agent-identity-auth.js"),
   jose: () => import("./contestants/jose.js"),
@@ -23,8 +23,19 @@ export const contestants = {
   "aws-jwt-verify": () => import("./contestants/aws-jwt-verify.js"),
   "fast-jwt": () => import("./contestants/fast-jwt.js"),
   "fast-jwt-cached": () => import("./contestants/fast-jwt-cached.js"),
-} satisfies Record<string, () => Promise<{ contestant: Contestant }>>;
+} satisfies Contestants;
+
+const onKoa = {
+  "bare-koa": () => import("./contestants/bare-koa.js"),
+  "agent-identity-auth-koa": () => import("./contestants/agent-identity-auth-koa.js"),
+} satisfies Contestants;
+
+export const contestants = { ...onExpress, ...onKoa };
 
 export type ContestantName = keyof typeof contestants;
+export type ExpressName = keyof typeof onExpress;
+export type KoaName = keyof typeof onKoa;
 
-export const contestantNames = Object.keys(contestants) as ContestantName[];
+/** Who competes with whom. The first of each lets everybody through: it is the yardstick. */
+export const expressNames = Object.keys(onExpress) as ExpressName[];
+export const koaNames = Object.keys(onKoa) as KoaName[];

@@ -4,9 +4,9 @@
 export const CONNECTIONS = 40;
 
 export interface Plan {
-  /** How often all servers are started afresh for each kind of traffic. */
+  /** How often all servers are started afresh. */
   generations: number;
-  /** Of one generation: in each, every contestant has its turn. A multiple of their number balances the order. */
+  /** Of one generation and kind of traffic: every contestant has its turn. A multiple of their number balances the order. */
   rounds: number;
   /** Of one turn. */
   hotSeconds: number;
@@ -26,10 +26,10 @@ export interface Plan {
 }
 
 export const fullPlan: Plan = {
-  generations: 2,
-  rounds: 16,
-  hotSeconds: 0.5,
-  firstSeenTokens: 20_000,
+  generations: 6,
+  rounds: 8,
+  hotSeconds: 0.4,
+  firstSeenTokens: 8_000,
   tokens: 50_000,
   floodCheckpoints: [10_000, 20_000, 30_000, 40_000, 50_000],
   batches: 60,

@@ -10,7 +10,7 @@ import type { MemorySample } from "./memory.js";
 import type { Counts, MountsResult } from "./mounts.js";
 import { CONNECTIONS, type Plan } from "./plan.js";
 import { HOT_TOKENS } from "./tokens.js";
-import type { TrafficResult, TrafficResults } from "./traffic.js";
+import type { ContestResults, TrafficResult, TrafficResults } from "./traffic.js";
 
 export interface Results {
   plan: Plan;
@@ -28,7 +28,6 @@ const CACHE_SIZE = 10_000;
 export async function renderReport(results: Results): Promise<string> {
   const { plan, traffic, assertions, inProcess, memory, importTimes, mounts } = results;
   const turns = plan.generations * plan.rounds;
-  const ofJose = traffic.firstSeen["agent-identity-auth"].ratioToBare / traffic.firstSeen.jose.ratioToBare;
   const markdown = `
 # Results
 
@@ -45,25 +44,40 @@ RS256 and a JWKS (fast-jwt with get-jwks), and checks signature, issuer, audienc
 refused a missing, a malformed, a forged and an expired token, one of another issuer and one for another audience.
 Every measured request was answered with 200 and an agent's id.
 
-Medians of ${turns} turns (interleaved rounds: ${plan.rounds}; generations of servers: ${plan.generations}). The _middle half_ of the turns
-lay between these two rates: far apart, if the machine had other things to do. _CPU_ is what the server process used, garbage
-collector and thread pool included. _JWKS fetches_ are the most that one server made in its life, with its cold start
-under the same load.
+Medians of ${turns} turns of each kind (generations of servers: ${plan.generations}, because one process of the same code can be luckier than the
+next; rounds with each: ${plan.rounds}, in which everybody has a turn). A ratio is that of two turns of the same round, so that a machine
+that is slower for a while does not spoil it, and the median of these ratios is not the ratio of the medians. The
+_middle half_ of them lay in the range beside it: a wide one, if the machine had other things to do. _CPU_ is what the server
+process used, garbage collector and thread pool included. _JWKS fetches_ are the most that one server made in its life,
+with its cold start under the same load.
 
 ### Hot: ${HOT_TOKENS} tokens, again and again
 
-${trafficTable(traffic.hot, results)}
+${trafficTable(traffic.express.hot, { "of bare": "bare" }, results)}
 
 ### First-seen: ${integer(plan.firstSeenTokens)} tokens, each sent once
 
-${trafficTable(traffic.firstSeen, results)}
+Each once to a server: the next generation starts with none of them.
 
-agent-identity-auth answers first-seen tokens at ${ratio(ofJose)} of \`jose\` by hand.
+${trafficTable(traffic.express.firstSeen, { "of bare": "bare", "of jose": "jose" }, results)}
+
+### On Koa
+
+Koa ${versionOf("koa")} without a router, in the same run and in the same way. This package is there with its error handler, through which every
+request goes on Koa.
+
+The same ${HOT_TOKENS} tokens, again and again:
+
+${trafficTable(traffic.koa.hot, { "of bare": "bare-koa" }, results)}
+
+${integer(plan.firstSeenTokens)} tokens, each sent once:
+
+${trafficTable(traffic.koa.firstSeen, { "of bare": "bare-koa" }, results)}
 
 ### AgentAssertion, beside a bearer token
 
-Another server, whose route takes both schemes, in ${plan.assertions.rounds} interleaved rounds. Behind each assertion are two look-ups in a
-directory (here: in memory), on every request.
+Another server, whose route takes both schemes; medians of the ratios of ${plan.assertions.rounds} interleaved rounds. Behind each assertion are
+two look-ups in a directory (here: in memory), on every request.
 
 ${table(
   ["", "of bare"],
@@ -136,19 +150,34 @@ ${versions(results)}
   return format(markdown, { parser: "markdown", printWidth: 120 });
 }
 
-function trafficTable(of: Record<ContestantName, TrafficResult>, { contestants }: Results): string {
-  const ranked = (Object.entries(of) as [ContestantName, TrafficResult][]).sort(
-    ([, a], [, b]) => b.ratioToBare - a.ratioToBare,
-  );
+/** @param yardsticks what each ratio is to, by the head of its column; the first one ranks */
+function trafficTable<Name extends ContestantName>(
+  of: ContestResults<Name>,
+  yardsticks: Record<string, Name>,
+  { contestants }: Results,
+): string {
+  const columns = Object.entries(yardsticks);
+  const ranking = ({ ratioTo }: TrafficResult<Name>) =>
+    columns.map(([, yardstick]) => ratioTo[yardstick].median)[0] ?? 0;
+  const ranked = (Object.entries(of) as [Name, TrafficResult<Name>][]).sort(([, a], [, b]) => ranking(b) - ranking(a));
   return table(
-    ["", "requests/s", "middle half", "of bare", "p99 ms", "CPU µs/request", "JWKS fetches"],
+    [
+      "",
+      "requests/s",
+      ...columns.flatMap(([head]) => [head, "middle half"]),
+      "p99 ms",
+      "CPU µs/request",
+      "JWKS fetches",
+    ],
     ranked.map(([name, result]) => {
-      const { title } = contestants[name];
+      const { title, packages } = contestants[name];
       return [
-        name === "agent-identity-auth" ? `**${title}**` : title,
+        packages.includes("agent-identity-auth") ? `**${title}**` : title,
         integer(result.requestsPerSecond),
-        result.middleHalf.map(integer).join(" – "),
-        ratio(result.ratioToBare),
+        ...columns.flatMap(([, yardstick]) => {
+          const { median, middleHalf } = result.ratioTo[yardstick];
+          return [ratio(median), yardstick === name ? "" : middleHalf.map(ratio).join(" – ")];
+        }),
         decimal(result.p99, 1),
         integer(result.cpuPerRequest),
         integer(result.jwksFetches),
@@ -170,11 +199,7 @@ ${integer(CACHE_SIZE)} × ${integer(perToken)} bytes = ${decimal(mebibytes(CACHE
 }
 
 function versions({ contestants }: Results): string {
-  const packages = new Set([
-    "express",
-    ...Object.values(contestants).flatMap(({ packages }) => packages),
-    "autocannon",
-  ]);
+  const packages = new Set([...Object.values(contestants).flatMap(({ packages }) => packages), "autocannon"]);
   return [...packages].map((name) => `${name} ${versionOf(name)}`).join(", ");
 }
 

@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { measureAssertions } from "./assertion-traffic.js";
 import { startBackend } from "./backend.js";
 import { renderChart } from "./chart.js";
-import { contestantNames, contestants, type Contestant, type ContestantName } from "./contestants.js";
+import { contestants, type Contestant, type ContestantName } from "./contestants.js";
 import { measureImports } from "./import-time.js";
 import type { InProcessQuestion, InProcessResult } from "./in-process.js";
 import type { MemoryQuestion, MemorySample } from "./memory.js";
@@ -44,7 +44,7 @@ try {
     writeFileSync(new URL("RESULTS.md", import.meta.url), report);
     writeFileSync(
       new URL("results.svg", import.meta.url),
-      renderChart(results.traffic, results.contestants, plan.firstSeenTokens),
+      renderChart(results.traffic.express, results.contestants, plan.firstSeenTokens),
     );
     log("wrote bench/RESULTS.md and bench/results.svg");
   }
@@ -86,6 +86,6 @@ async function measure(): Promise<Results> {
 }
 
 async function loadContestants(): Promise<Record<ContestantName, Contestant>> {
-  const loaded = contestantNames.map(async (name) => [name, (await contestants[name]()).contestant] as const);
+  const loaded = Object.entries(contestants).map(async ([name, load]) => [name, (await load()).contestant] as const);
   return Object.fromEntries(await Promise.all(loaded)) as Record<ContestantName, Contestant>;
 }

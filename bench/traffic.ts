@@ -1,26 +1,24 @@
 /**
  * HTTP load on every contestant. All servers run, each in its own process, but only one of them is under load at a
- * time, in short turns: whatever else the machine does then hits everybody alike. Several generations of servers,
- * because one process may be luckier than the next.
+ * time, in short turns: whatever else the machine does then hits everybody alike. Many generations of servers, because
+ * one process of the same code can be luckier than the next by a tenth.
  */
 
 import type { Trust } from "./backend.js";
-import { contestantNames, type ContestantName } from "./contestants.js";
+import { expressNames, koaNames, type ContestantName, type ExpressName, type KoaName } from "./contestants.js";
 import type { LoadOrder, LoadResult } from "./load.js";
 import type { Plan } from "./plan.js";
 import { startChild, type Child } from "./processes.js";
-import { median, percentile } from "./statistics.js";
+import { median, pairedRatio, type PairedRatio } from "./statistics.js";
 import { FIRST_SEEN_FROM, HOT_TOKENS, WARM_UP_TOKENS, type RefusedTokens } from "./tokens.js";
 
 export type TrafficKind = "hot" | "firstSeen";
 
 /** Medians of all turns. */
-export interface TrafficResult {
+export interface TrafficResult<Name extends ContestantName> {
   requestsPerSecond: number;
-  /** Between which two rates the middle half of the turns lay: wide apart, if the machine was not quiet. */
-  middleHalf: [number, number];
-  /** Of the medians of requests per second. */
-  ratioToBare: number;
+  /** Of requests per second, turn by turn, to everybody in the same contest. */
+  ratioTo: Record<Name, PairedRatio>;
   /** ms. */
   p99: number;
   /** µs of the server process, with its garbage collector and its thread pool, for one request. */
@@ -29,7 +27,12 @@ export interface TrafficResult {
   jwksFetches: number;
 }
 
-export type TrafficResults = Record<TrafficKind, Record<ContestantName, TrafficResult>>;
+export type ContestResults<Name extends ContestantName> = Record<Name, TrafficResult<Name>>;
+
+export interface TrafficResults {
+  express: Record<TrafficKind, ContestResults<ExpressName>>;
+  koa: Record<TrafficKind, ContestResults<KoaName>>;
+}
 
 export interface TrafficSetting {
   readonly plan: Plan;
@@ -42,33 +45,45 @@ export interface TrafficSetting {
 
 export async function measureTraffic(setting: TrafficSetting): Promise<TrafficResults> {
   const { plan, tokenFile, log } = setting;
-  const generations: Record<TrafficKind, Contest[]> = { hot: [], firstSeen: [] };
+  const express: Contest<ExpressName>[] = [];
+  const koa: Contest<KoaName>[] = [];
   const load = startChild("load.ts");
   try {
     await load.ask({ read: { tokenFile, count: FIRST_SEEN_FROM + plan.firstSeenTokens } });
     for (let generation = 1; generation <= plan.generations; generation++) {
-      for (const kind of ["hot", "firstSeen"] as const) {
-        log(`HTTP, ${kind}, generation ${generation} of ${plan.generations}`);
-        generations[kind].push(await holdContest(kind, load, setting));
-      }
+      log(`HTTP, generation ${generation} of ${plan.generations}, Express`);
+      express.push(await holdContest(expressNames, load, setting));
+      log(`HTTP, generation ${generation} of ${plan.generations}, Koa`);
+      koa.push(await holdContest(koaNames, load, setting));
     }
   } finally {
     await load.stop();
   }
-  return { hot: summarize(generations.hot), firstSeen: summarize(generations.firstSeen) };
+  return {
+    express: { hot: summarize(expressNames, "hot", express), firstSeen: summarize(expressNames, "firstSeen", express) },
+    koa: { hot: summarize(koaNames, "hot", koa), firstSeen: summarize(koaNames, "firstSeen", koa) },
+  };
 }
 
-type Turn = Pick<TrafficResult, "requestsPerSecond" | "p99" | "cpuPerRequest">;
+interface Turn {
+  requestsPerSecond: number;
+  p99: number;
+  cpuPerRequest: number;
+}
 
-/** What one generation of servers did. */
-type Contest = Record<ContestantName, { turns: Turn[]; jwksFetches: number }>;
+/** What one generation of servers did: each had a turn in each round, and they are here in the order of the rounds. */
+type Contest<Name extends ContestantName> = Record<Name, { turns: Record<TrafficKind, Turn[]>; jwksFetches: number }>;
 
-async function holdContest(kind: TrafficKind, load: Child, setting: TrafficSetting): Promise<Contest> {
+async function holdContest<Name extends ContestantName>(
+  names: readonly Name[],
+  load: Child,
+  setting: TrafficSetting,
+): Promise<Contest<Name>> {
   const { plan, trust, takeFetchCount, refusedTokens } = setting;
-  const servers = contestantNames.map((name) => ({ name, process: startChild("server.ts"), url: "" }));
-  const contest = Object.fromEntries(
-    contestantNames.map((name) => [name, { turns: [], jwksFetches: 0 }]),
-  ) as unknown as Contest;
+  const servers = names.map((name) => ({ name, process: startChild("server.ts"), url: "" }));
+  const contest: Contest<Name> = mapNames(names, () => ({ turns: { hot: [], firstSeen: [] }, jwksFetches: 0 }));
+  const hot = { from: 0, count: HOT_TOKENS, seconds: plan.hotSeconds };
+  const tokensOfTurn = Math.floor(plan.firstSeenTokens / plan.rounds);
   try {
     for (const server of servers) {
       server.url = (await server.process.ask({ listen: { name: server.name, trust } })) as string;
@@ -77,19 +92,19 @@ async function holdContest(kind: TrafficKind, load: Child, setting: TrafficSetti
     for (const { name, url } of servers) {
       // The first requests meet a cold server, many at once: whoever fetches the keys for each of them is found out.
       await send(load, { url, from: HOT_TOKENS, count: WARM_UP_TOKENS });
-      if (kind === "hot") await send(load, { url, from: 0, count: HOT_TOKENS, seconds: plan.hotSeconds });
-      if (name !== "bare") await expectRefusals(name, url, refusedTokens);
+      if (name !== names[0]) await expectRefusals(name, url, refusedTokens);
+      // Last and for longer than a turn: what was optimized before the first refusal is compiled anew after it.
+      await send(load, { url, ...hot, seconds: 2 * plan.hotSeconds });
       contest[name].jwksFetches += takeFetchCount();
     }
-    for (let round = 0; round < plan.rounds; round++) {
-      for (const { name, process, url } of inBalancedOrder(servers, round)) {
-        const tokens = Math.floor(plan.firstSeenTokens / plan.rounds);
-        const order =
-          kind === "hot"
-            ? { url, from: 0, count: HOT_TOKENS, seconds: plan.hotSeconds }
-            : { url, from: FIRST_SEEN_FROM + round * tokens, count: tokens };
-        contest[name].turns.push(await takeTurn(process, load, order));
-        contest[name].jwksFetches += takeFetchCount();
+    // The hot tokens first: those that are seen once would push them out of a small cache.
+    for (const kind of ["hot", "firstSeen"] as const) {
+      for (let round = 0; round < plan.rounds; round++) {
+        const unseen = { from: FIRST_SEEN_FROM + round * tokensOfTurn, count: tokensOfTurn };
+        for (const { name, process, url } of inBalancedOrder(servers, round)) {
+          contest[name].turns[kind].push(await takeTurn(process, load, { url, ...(kind === "hot" ? hot : unseen) }));
+          contest[name].jwksFetches += takeFetchCount();
+        }
       }
     }
   } finally {
@@ -122,26 +137,27 @@ async function expectRefusals(name: ContestantName, url: string, refusedTokens: 
   }
 }
 
-function summarize(generations: readonly Contest[]): Record<ContestantName, TrafficResult> {
-  const turnsOf = (name: ContestantName) => generations.flatMap((contest) => contest[name].turns);
-  const medianOf = (name: ContestantName, member: keyof Turn) => median(turnsOf(name).map((turn) => turn[member]));
-  const bare = medianOf("bare", "requestsPerSecond");
-  const results = contestantNames.map((name): [ContestantName, TrafficResult] => {
-    const rates = turnsOf(name).map(({ requestsPerSecond }) => requestsPerSecond);
-    const requestsPerSecond = median(rates);
-    return [
-      name,
-      {
-        requestsPerSecond,
-        middleHalf: [percentile(rates, 0.25), percentile(rates, 0.75)],
-        ratioToBare: requestsPerSecond / bare,
-        p99: medianOf(name, "p99"),
-        cpuPerRequest: medianOf(name, "cpuPerRequest"),
-        jwksFetches: Math.max(...generations.map((contest) => contest[name].jwksFetches)),
-      },
-    ];
+function summarize<Name extends ContestantName>(
+  names: readonly Name[],
+  kind: TrafficKind,
+  generations: readonly Contest<Name>[],
+): ContestResults<Name> {
+  const turnsOf = (name: Name, member: keyof Turn) =>
+    generations.flatMap((contest) => contest[name].turns[kind].map((turn) => turn[member]));
+  return mapNames(names, (name) => {
+    const rates = turnsOf(name, "requestsPerSecond");
+    return {
+      requestsPerSecond: median(rates),
+      ratioTo: mapNames(names, (other) => pairedRatio(rates, turnsOf(other, "requestsPerSecond"))),
+      p99: median(turnsOf(name, "p99")),
+      cpuPerRequest: median(turnsOf(name, "cpuPerRequest")),
+      jwksFetches: Math.max(...generations.map((contest) => contest[name].jwksFetches)),
+    };
   });
-  return Object.fromEntries(results) as Record<ContestantName, TrafficResult>;
+}
+
+function mapNames<Name extends ContestantName, T>(names: readonly Name[], map: (name: Name) => T): Record<Name, T> {
+  return Object.fromEntries(names.map((name) => [name, map(name)])) as Record<Name, T>;
 }
 
 /**

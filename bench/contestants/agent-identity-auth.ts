@@ -1,10 +1,10 @@
-import type { Contestant } from "../contestants.js";
 // What `npm run build` made: the code that users get.
 import { agentIdentityAuth } from "../../dist/index.js";
+import { onExpress } from "./on-express.js";
 
-export const contestant: Contestant = {
+export const contestant = onExpress({
   title: "agent-identity-auth",
   packages: ["agent-identity-auth"],
   protect: ({ baseUrl }) => [agentIdentityAuth(baseUrl)],
   agentOf: (req) => req.agentIdentity?.agentRuntimeId,
-};
+});

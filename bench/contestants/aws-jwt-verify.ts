@@ -1,9 +1,9 @@
 import { JwtVerifier } from "aws-jwt-verify";
 import { SimpleJwksCache } from "aws-jwt-verify/jwk";
-import type { Contestant } from "../contestants.js";
 import { agentOf, bearerMiddleware } from "./by-hand.js";
+import { onExpress } from "./on-express.js";
 
-export const contestant: Contestant = {
+export const contestant = onExpress({
   title: "aws-jwt-verify",
   packages: ["aws-jwt-verify"],
   protect({ jwksUrl, issuer, audience }) {
@@ -16,4 +16,4 @@ export const contestant: Contestant = {
     return [bearerMiddleware((token) => verifier.verify(token))];
   },
   agentOf,
-};
+});

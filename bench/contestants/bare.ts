@@ -1,14 +1,11 @@
 /** The yardstick: the route without any authentication. */
 
-import { randomUUID } from "node:crypto";
-import type { Contestant } from "../contestants.js";
+import { nobody } from "./nobody.js";
+import { onExpress } from "./on-express.js";
 
-/** As long as any agent's id, so that the answer is of the same size. */
-const nobody = randomUUID();
-
-export const contestant: Contestant = {
+export const contestant = onExpress({
   title: "bare Express",
   packages: [],
   protect: () => [],
   agentOf: () => nobody,
-};
+});

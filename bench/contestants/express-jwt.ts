@@ -1,9 +1,9 @@
 import { expressjwt } from "express-jwt";
 import jwksRsa from "jwks-rsa";
-import type { Contestant } from "../contestants.js";
 import { agentOf } from "./by-hand.js";
+import { onExpress } from "./on-express.js";
 
-export const contestant: Contestant = {
+export const contestant = onExpress({
   title: "express-jwt + jwks-rsa",
   packages: ["express-jwt", "jwks-rsa"],
   protect({ jwksUrl, issuer, audience }) {
@@ -16,4 +16,4 @@ export const contestant: Contestant = {
     return [expressjwt({ secret, algorithms: ["RS256"], issuer, audience })];
   },
   agentOf,
-};
+});

@@ -1,11 +1,11 @@
 import { auth } from "express-oauth2-jwt-bearer";
-import type { Contestant } from "../contestants.js";
+import { onExpress } from "./on-express.js";
 
 interface WithAuthResult {
   auth?: { payload: { agent_runtime_id?: string } };
 }
 
-export const contestant: Contestant = {
+export const contestant = onExpress({
   title: "express-oauth2-jwt-bearer",
   packages: ["express-oauth2-jwt-bearer"],
   protect({ jwksUrl, issuer, audience }) {
@@ -13,4 +13,4 @@ export const contestant: Contestant = {
     return [auth({ issuer, audience, jwksUri: jwksUrl, tokenSigningAlg: "RS256" })];
   },
   agentOf: (req) => (req as unknown as WithAuthResult).auth?.payload.agent_runtime_id,
-};
+});

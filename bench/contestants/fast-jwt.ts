@@ -1,15 +1,15 @@
 import { createVerifier } from "fast-jwt";
 import buildGetJwks from "get-jwks";
 import type { Trust } from "../backend.js";
-import type { Contestant } from "../contestants.js";
 import { agentOf, bearerMiddleware } from "./by-hand.js";
+import { onExpress } from "./on-express.js";
 
-export const contestant: Contestant = {
+export const contestant = onExpress({
   title: "fast-jwt",
   packages: ["fast-jwt", "get-jwks"],
   protect: (trust) => [bearerMiddleware(createFastVerifier(trust, false))],
   agentOf,
-};
+});
 
 export function createFastVerifier({ origin, jwksPath, issuer, audience }: Trust, cache: boolean) {
   const getJwks = buildGetJwks({ issuersWhitelist: [origin], jwksPath });

@@ -1,8 +1,8 @@
 import { createRemoteJWKSet, jwtVerify } from "jose";
-import type { Contestant } from "../contestants.js";
 import { agentOf, bearerMiddleware } from "./by-hand.js";
+import { onExpress } from "./on-express.js";
 
-export const contestant: Contestant = {
+export const contestant = onExpress({
   title: "jose by hand",
   packages: ["jose"],
   protect({ jwksUrl, issuer, audience }) {
@@ -11,4 +11,4 @@ export const contestant: Contestant = {
     return [bearerMiddleware(async (token) => (await jwtVerify(token, jwks, options)).payload)];
   },
   agentOf,
-};
+});
