@@ -1,0 +1,33 @@
+/** A Fastify API that knows which agent is calling. */
+
+import { promisify } from "node:util";
+import Fastify from "fastify";
+import { agentIdentityAuth, type AgentIdentity } from "agent-identity-auth";
+import { agentIdentityErrorResponse } from "agent-identity-auth/fetch";
+import { createDemoAgent } from "./demo-agent.js";
+
+declare module "fastify" {
+  interface FastifyRequest {
+    agentIdentity?: AgentIdentity;
+  }
+}
+
+const { headerFile, keySet } = await createDemoAgent();
+const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { jwks: { keySet } });
+const restrict = promisify(agents.restrictTo({ forcedChatgptWorkspaceId: "acct-admin" }));
+
+const app = Fastify();
+app.decorateRequest("agentIdentity");
+app.setErrorHandler((error, _request, reply) => {
+  reply.send(agentIdentityErrorResponse(error) ?? error);
+});
+app.addHook("onRequest", async (request) => {
+  request.agentIdentity = await agents.authenticate(request.raw);
+});
+app.get("/tasks", ({ agentIdentity }) => ({ agent: agentIdentity?.agentRuntimeId }));
+app.get("/admin", { onRequest: (request, reply) => restrict(request.raw, reply.raw) }, () => ({
+  secret: "for acct-admin",
+}));
+
+const url = await app.listen({ port: Number(process.env["PORT"] ?? 3000), host: "127.0.0.1" });
+console.log(`curl -i -H @${headerFile} ${url}/tasks`);
