@@ -53,14 +53,21 @@ async function start(code: string, replacements: Record<string, string>) {
   return child;
 }
 
-const servers = blocks.filter((code) => code.includes("app.listen("));
-const scripts = blocks.filter((code) => !code.includes("app.listen("));
+const isServer = (code: string): boolean => /app\.listen\(|\bserve\(/.test(code);
+const servers = blocks.filter(isServer);
+const scripts = blocks.filter((code) => !isServer(code));
 
 test.each(servers)("type-checks and serves:\n%s", async (code) => {
   const port = String(await freePort());
-  await start(code, { "listen(3000)": `listen(${port}, "127.0.0.1")`, "8080": port });
-  const path = code.includes("/tasks") ? "/tasks" : "/backend-api/whoami";
-  const answer = await answerOf(`http://127.0.0.1:${port}${path}`);
+  await start(code, {
+    "listen(3000)": `listen(${port}, "127.0.0.1")`,
+    "port: 3000": `port: ${port}, ${code.includes("serve(") ? "hostname" : "host"}: "127.0.0.1"`,
+    "8080": port,
+  });
+  const [method, path] = code.includes('app.post("/mcp"')
+    ? ["POST", "/mcp"]
+    : ["GET", code.includes("issuer.router") ? "/backend-api/whoami" : "/tasks"];
+  const answer = await answerOf(`http://127.0.0.1:${port}${path}`, method);
   expect(answer.status).toBe(401);
   expect(await answer.json()).toMatchObject({ error: { code: "credentials_missing" } });
 });
@@ -84,10 +91,10 @@ async function freePort(): Promise<number> {
 }
 
 /** Asks until the server listens; the test's time limit ends it. */
-async function answerOf(url: string): Promise<Response> {
+async function answerOf(url: string, method: string): Promise<Response> {
   for (;;) {
     try {
-      return await fetch(url);
+      return await fetch(url, { method });
     } catch {
       await new Promise((resolve) => setTimeout(resolve, 50));
     }
