@@ -26,10 +26,10 @@ export interface Plan {
 }
 
 export const fullPlan: Plan = {
-  generations: 6,
+  generations: 4,
   rounds: 8,
   hotSeconds: 0.4,
-  firstSeenTokens: 8_000,
+  firstSeenTokens: 20_000,
   tokens: 50_000,
   floodCheckpoints: [10_000, 20_000, 30_000, 40_000, 50_000],
   batches: 60,
