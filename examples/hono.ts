@@ -26,6 +26,6 @@ app.onError((error, c) => {
 });
 
 serve({ fetch: app.fetch, port: Number(process.env["PORT"] ?? 3000), hostname: "127.0.0.1" }, ({ port }) => {
-  console.log(`curl -i -H @${headerFile} http://127.0.0.1:${port}/tasks`);
-  console.log(`curl -i -H @${headerFile} http://127.0.0.1:${port}/whoami`);
+  const curl = `curl -i -H @${headerFile} http://127.0.0.1:${port}`;
+  console.log(`${curl}/tasks\n${curl}/whoami`);
 });

@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { promisify } from "node:util";
@@ -42,3 +42,35 @@ test("its curl lines work as pasted; it takes another port if need be, and Ctrl-
   expect(exitCode).toBe(0);
   expect(existsSync(headerFile)).toBe(false);
 });
+
+test.each(["mcp-server", "fastify", "hono", "koa"])(
+  "examples/%s.ts: its curl lines get in, no one without the token does, and Ctrl-C ends it cleanly",
+  async (name) => {
+    const example = spawn(process.execPath, ["--import", "tsx", `examples/${name}.ts`], {
+      stdio: ["ignore", "pipe", "inherit"],
+      env: { ...process.env, PORT: "0" },
+    });
+    onTestFinished(() => void example.kill("SIGKILL"));
+    let output = "";
+    for await (const chunk of example.stdout.setEncoding("utf8")) {
+      output += String(chunk);
+      if (/http:\/\/\S+\n/.test(output)) break;
+    }
+    const headerFile = /@(\S+)/.exec(output)?.[1] ?? "";
+    const { mode } = statSync(headerFile);
+    expect((mode & 0o777).toString(8)).toBe("600");
+
+    const lines = output.match(/curl .*/g) ?? [];
+    expect(lines).not.toEqual([]);
+    for (const line of lines) {
+      const { stdout: withToken } = await run("sh", ["-c", `${line} --silent`]);
+      expect(withToken).toMatch(/^HTTP\/1.1 200 OK\r\n[^]*\bagent-[0-9a-f-]{36}\b/);
+      const { stdout: without } = await run("sh", ["-c", `${line.replace(`-H @${headerFile}`, "")} --silent`]);
+      expect(without).toMatch(/^HTTP\/1.1 401 Unauthorized\r\n[^]*"code":"credentials_missing"/);
+    }
+
+    example.kill("SIGINT");
+    expect(await once(example, "exit")).toEqual([0, null]);
+    expect(existsSync(headerFile)).toBe(false);
+  },
+);
