@@ -1,0 +1,98 @@
+/** Decisions that are taken twice, on purpose or by nature: without the one, the other still keeps everybody out. */
+
+import type { Redundancy } from "./decision.js";
+
+/** What a test says that saw a token pass which it wanted refused. */
+const ACCEPTED = "'accepted'";
+
+export const REDUNDANT: readonly Redundancy[] = [
+  {
+    name: "jose is told the algorithm",
+    edits: [{ file: "verify/token-verifier.ts", find: 'algorithms: ["RS256"], ', replace: "" }],
+    noticedBy: "verify/verifier.test.ts > PS256 with the right key",
+    reason: "alg is compared before jose is called",
+    behind: [
+      {
+        file: "verify/unverified-token.ts",
+        find: 'if (header["alg"] !== "RS256") return new Refusal("algorithm_not_allowed");',
+        replace: "",
+      },
+    ],
+    saying: ACCEPTED,
+  },
+  {
+    name: "alg is compared before jose is called",
+    edits: [
+      {
+        file: "verify/unverified-token.ts",
+        find: 'if (header["alg"] !== "RS256") return new Refusal("algorithm_not_allowed");',
+        replace: "",
+      },
+    ],
+    noticedBy: "verify/verifier.test.ts > PS256 with the right key",
+    reason: "jose is told the algorithm: only the code is another one",
+    saying: ACCEPTED,
+  },
+  {
+    name: "jose is told the issuer",
+    edits: [
+      {
+        file: "verify/token-verifier.ts",
+        find: "...expected };",
+        replace: "audience: expected.audience, clockTolerance: expected.clockTolerance };",
+      },
+    ],
+    noticedBy: "verify/verifier.test.ts > → issuer_invalid",
+    reason: "iss is compared before jose is called",
+    behind: [
+      {
+        file: "protocol/claims.ts",
+        find: 'if (payload["iss"] !== expected.issuer) return "issuer_invalid";',
+        replace: "",
+      },
+    ],
+    saying: ACCEPTED,
+  },
+  {
+    name: "jose is told the audience",
+    edits: [
+      {
+        file: "verify/token-verifier.ts",
+        find: "...expected };",
+        replace: "issuer: expected.issuer, clockTolerance: expected.clockTolerance };",
+      },
+    ],
+    noticedBy: "verify/verifier.test.ts > → audience_invalid",
+    reason: "aud is compared before jose is called",
+    behind: [
+      {
+        file: "protocol/claims.ts",
+        find: 'if (payload["aud"] !== expected.audience) return "audience_invalid";',
+        replace: "",
+      },
+    ],
+    saying: ACCEPTED,
+  },
+  {
+    name: "jose is told that exp is required",
+    edits: [{ file: "verify/token-verifier.ts", find: 'requiredClaims: ["exp"], ', replace: "" }],
+    noticedBy: "verify/verifier.test.ts > exp → claims_invalid for undefined",
+    reason: "exp is checked before jose is called",
+    behind: [{ file: "protocol/claims.ts", find: "  exp: isTimestamp,", replace: "  exp: () => true," }],
+    saying: ACCEPTED,
+  },
+  {
+    name: "kty is compared before a key is imported",
+    edits: [{ file: "verify/key-set.ts", find: 'kty !== "RSA" || typeof n', replace: "typeof n" }],
+    noticedBy: "verify/verifier.test.ts > not usable: of another type",
+    reason: "node:crypto imports no key whose members are those of another type",
+    behind: [
+      {
+        file: "verify/key-set.ts",
+        find: "return importRsaKey(kid, { kty, n, e });",
+        replace: 'return importRsaKey(kid, { kty: "RSA", n, e });',
+      },
+    ],
+    saying: ACCEPTED,
+  },
+];
