@@ -22,7 +22,6 @@ const listening = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1", (
     // Tools see the raw headers, so the token has to go: it holds the agent's private key.
     const { authorization } = req.headers;
     req.rawHeaders = req.rawHeaders.map((text) => (text === authorization ? "" : text));
-
     const server = new McpServer({ name: "example", version: "1.0.0" });
     server.registerTool("whoami", { description: "Which agent is calling" }, ({ authInfo }) => ({
       content: [{ type: "text", text: `agent ${authInfo?.clientId ?? ""}` }],
@@ -32,6 +31,7 @@ const listening = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1", (
     await server.connect(transport);
     await transport.handleRequest(Object.assign(req, { auth }), res, req.body);
   });
+  app.all("/mcp", (_req, res) => res.status(405).set("Allow", "POST").end()); // no sessions, so no streams to GET
   app.use(agentIdentityErrorHandler());
   const accept = "-H 'Accept: application/json, text/event-stream'";
   const call = `--json '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"}}'`;
