@@ -1,7 +1,7 @@
-import { request as httpRequest, type IncomingMessage } from "node:http";
-import { connect } from "node:net";
+import { IncomingMessage, request as httpRequest, ServerResponse } from "node:http";
+import { connect, Socket } from "node:net";
 import type { ErrorRequestHandler } from "express";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test } from "vitest";
 import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityError } from "../../src/index.js";
 import { claims, createSigningKey, mint, signToken } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
@@ -109,6 +109,21 @@ describe.each(expressReleases)("%s", (_, express) => {
     expect(await send(`${url}/imitates`)).toMatchObject({ status: 418, body: '"imitation"' });
   });
 
+  test("an answer that has begun is not written over: the error goes to the next handler", async () => {
+    const backend = await startBackend();
+    const app = express();
+    app.use((_req, res, next) => {
+      res.write("begun, ");
+      next();
+    });
+    app.use(agentIdentityAuth(backend.baseUrl), agentIdentityErrorHandler());
+    app.use(((error: { code?: string }, _req, res, _next) => {
+      res.end(error.code);
+    }) as ErrorRequestHandler);
+    const { url } = await listen(app);
+    expect(await send(url)).toMatchObject({ status: 200, body: "begun, credentials_missing" });
+  });
+
   test("restrictTo trusts no identity that it finds on the request", async () => {
     const backend = await startBackend();
     const agents = agentIdentityAuth(backend.baseUrl);
@@ -181,6 +196,33 @@ function sendRaw(url: string, text: string): Promise<void> {
     socket.on("error", reject);
   });
 }
+
+test("what next throws is thrown on, and next is not called again", async () => {
+  const backend = await startBackend();
+  const agents = agentIdentityAuth(backend.baseUrl);
+  const req = new IncomingMessage(new Socket());
+  req.headers.authorization = `Bearer ${token}`;
+  const calls: unknown[] = [];
+  const next = (error?: unknown) => {
+    calls.push(error);
+    throw new Error("mine");
+  };
+  // To Vitest an unhandled rejection is a failure: here it is what has to come.
+  const listeners = process.listeners("unhandledRejection");
+  process.removeAllListeners("unhandledRejection");
+  onTestFinished(() => {
+    process.removeAllListeners("unhandledRejection");
+    for (const listener of listeners) process.on("unhandledRejection", listener);
+  });
+  const thrown = new Promise((resolve) => process.once("unhandledRejection", resolve));
+  agents(req, new ServerResponse(req), next);
+  expect(await thrown).toMatchObject({ message: "mine" });
+  expect(calls).toEqual([undefined]);
+  expect(() => {
+    agents(req, new ServerResponse(req), next);
+  }).toThrow("mine");
+  expect(calls).toEqual([undefined, undefined]);
+});
 
 test("authenticate serves a WebSocket upgrade, and always requires credentials", async () => {
   const backend = await startBackend();

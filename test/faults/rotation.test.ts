@@ -170,6 +170,16 @@ describe("revocation", () => {
     expect(await invalid(remembered)).toMatchObject({ status: 401 });
   });
 
+  test("a key replaced under its kid by one with another exponent is another key as well", async () => {
+    const clock = takeOverClock();
+    const { backend, valid, invalid } = await startProtectedApi();
+    const remembered = mint();
+    await valid(remembered);
+    backend.keys = [{ ...signingKey.jwk, e: "Aw" }];
+    clock.advance(minutes(10));
+    expect(await invalid(remembered)).toMatchObject({ status: 401 });
+  });
+
   test("a key that becomes unusable is revoked as well", async () => {
     const clock = takeOverClock();
     const { backend, valid, invalid } = await startProtectedApi();

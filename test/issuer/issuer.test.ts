@@ -402,6 +402,19 @@ describe("task registration", () => {
     expect((await register(url, agentRuntimeId, registration(token))).body).not.toEqual(body);
   });
 
+  test("has another task for each agent, within the same second too", async () => {
+    const issuer = await createIssuer();
+    const url = await serve(issuer);
+    const time = timestamp();
+    const tasks = [];
+    for (const { token, agentRuntimeId } of [await issuer.mint(somebody), await issuer.mint(somebody)]) {
+      const { body } = await register(url, agentRuntimeId, registration(token, time));
+      tasks.push(body.task_id);
+      expect(await issuer.directory.findTask(body.task_id ?? "")).toMatchObject({ agentRuntimeId });
+    }
+    expect(tasks[0]).not.toBe(tasks[1]);
+  });
+
   test("is refused for each fault with its code, and without a hint", async () => {
     const issuer = await createIssuer();
     const { token, agentRuntimeId: id } = await issuer.mint(somebody);

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, test } from "vitest";
 import {
@@ -51,6 +51,7 @@ describe("auth.json", () => {
     const codexHome = join(home.codexHome, "new", "home");
     await loginWithApiKey({ ...config, codexHome }, "sk-test");
     expect(existsSync(join(codexHome, "auth.json"))).toBe(true);
+    expect(statSync(codexHome).mode & 0o777).toBe(0o700);
   });
 
   test("is replaced through a symbolic link, which stays", async () => {

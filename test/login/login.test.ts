@@ -1,4 +1,5 @@
 import { existsSync } from "node:fs";
+import { inspect } from "node:util";
 import { describe, expect, test } from "vitest";
 import {
   enforceLoginRestrictions,
@@ -80,6 +81,14 @@ describe("status", () => {
       message: "Logged in using access token",
       identity: { agentRuntimeId: "agent-1" },
     });
+  });
+
+  test("an API key that was loaded is in no serialisation", async () => {
+    const { config } = await start();
+    await loginWithApiKey(config, "sk-secret");
+    const auth = await loadAuth(config);
+    expect(auth).toHaveProperty("apiKey", "sk-secret");
+    expect(JSON.stringify(auth) + inspect(auth)).not.toContain("sk-secret");
   });
 
   test("and loading ask the very resolver of the middleware: one fetch in all", async () => {

@@ -58,6 +58,18 @@ describe("not allowed, in Codex's words", () => {
       "workspace_not_allowed",
       "Login is restricted to workspace(s) ACCT-1, but current credentials belong to acct-1.",
     ],
+    ...["acct", "acct-12"].map((id): [SignedInAs, LoginRestrictions, string, string] => [
+      agent,
+      { forcedChatgptWorkspaceId: id },
+      "workspace_not_allowed",
+      `Login is restricted to workspace(s) ${id}, but current credentials belong to acct-1.`,
+    ]),
+    [
+      { ...agent, accountId: "" },
+      { forcedChatgptWorkspaceId: ["", "x"] },
+      "workspace_not_allowed",
+      "Login is restricted to workspace(s) x, but current credentials belong to .",
+    ],
     [
       withoutAccount,
       { forcedChatgptWorkspaceId: ["x"] },

@@ -214,7 +214,17 @@ describe("assertion_invalid", () => {
     ],
   ])("%s", async (_, authorization, headers) => {
     const ask = await start(createDirectory(agent, expired, other));
-    expect(verdict(await ask(authorization, headers))).toBe("401 assertion_invalid");
+    // A second time too: no refusal is remembered for an acceptance.
+    for (let time = 0; time < 2; time++) {
+      expect(verdict(await ask(authorization, headers))).toBe("401 assertion_invalid");
+    }
+  });
+
+  test("an agent that signs as another one, each with a key of its own", async () => {
+    const ask = await start(createDirectory(agent, other));
+    expect(verdict(await ask(assertion(agent)))).toBe("accepted");
+    expect(verdict(await ask(assertion(other, "task-2")))).toBe("accepted");
+    expect(verdict(await ask(assertion({ ...agent, id: "other" }, "task-2")))).toBe("401 assertion_invalid");
   });
 
   test("all of these are one answer, byte by byte", async () => {
@@ -234,9 +244,10 @@ describe("assertion_invalid", () => {
   });
 });
 
-test("any one byte that is tampered with is found", async () => {
+test("any one byte that is tampered with is found, although the signature is remembered", async () => {
   const ask = await start();
   const envelope = signEnvelope(agent);
+  expect(verdict(await ask(`AgentAssertion ${encodeEnvelope(envelope)}`))).toBe("accepted");
   const refusals = new Set<string>();
   const codes: Record<keyof Envelope, RegExp> = {
     agent_runtime_id: /^401 assertion_(invalid|malformed)$/,

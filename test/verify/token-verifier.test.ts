@@ -120,6 +120,16 @@ describe("the cache", () => {
     await verifier.jwks.ready();
     expect(await verifier.verify(a)).toMatchObject({ agentRuntimeId: "agent-1" });
   });
+
+  test("remembers no failure of a signature, nor the token that it was taken from for the forged one", async () => {
+    const verifier = createVerifier("https://chatgpt.com", keys());
+    const forged = a.slice(0, a.lastIndexOf(".")) + b.slice(b.lastIndexOf("."));
+    for (let time = 0; time < 2; time++) {
+      await expect(verifier.verify(forged)).rejects.toMatchObject({ code: "signature_invalid" });
+    }
+    await verifier.verify(a);
+    await expect(verifier.verify(forged)).rejects.toMatchObject({ code: "signature_invalid" });
+  });
 });
 
 describe("sharing", () => {
@@ -172,6 +182,14 @@ describe("sharing", () => {
     await verifier.jwks.ready();
     const identities = await Promise.all(Array.from({ length: 10 }, () => verifier.verify(token)));
     expect(new Set(identities).size).toBe(1);
+  });
+
+  test("concurrent misses on different tokens share nothing", async () => {
+    const backend = await startBackend();
+    const verifier = createVerifier(backend.baseUrl, { jwks: {} });
+    const ids = ["agent-1", "agent-2", "agent-3"];
+    const identities = await Promise.all(ids.map((id) => verifier.verify(mint({ agent_runtime_id: id }))));
+    expect(identities.map(({ agentRuntimeId }) => agentRuntimeId)).toEqual(ids);
   });
 });
 

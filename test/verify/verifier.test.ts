@@ -320,6 +320,7 @@ describe("4. key", () => {
     ["with key_ops that are not all strings", [{ ...jwk, key_ops: ["verify", 1] }]],
     ["with key_ops that is no array", [{ ...jwk, key_ops: "verify" }]],
     ["of another type", [{ ...elliptic, kid: "key-1" }]],
+    ["of another type, with the members of an RSA key", [{ ...jwk, kty: "EC" }]],
     ["with a number as modulus", [{ ...jwk, n: 7 }]],
     ["without an exponent", [{ ...jwk, e: undefined }]],
     ["with a modulus that is not base64url", [{ ...jwk, n: "+".repeat(342) }]],
@@ -376,6 +377,7 @@ test("a dead endpoint is 503 and not 401, and says when to try again", async () 
   await expect(verifier.verify(mint())).rejects.toMatchObject({
     code: "keys_unavailable",
     status: 503,
+    expose: true,
     headers: { "Retry-After": expect.stringMatching(/^[12]$/) as string },
   });
 });
