@@ -82,6 +82,22 @@ export const REDUNDANT: readonly Redundancy[] = [
     saying: ACCEPTED,
   },
   {
+    name: "exp is compared with the configured tolerance before jose is called",
+    edits: [
+      {
+        file: "protocol/claims.ts",
+        find: "hasExpired(exp, expected.clockTolerance, now)",
+        replace: "hasExpired(exp, 300, now)",
+      },
+    ],
+    noticedBy: "verify/verifier.test.ts > exp, none left",
+    reason: "jose compares it as well",
+    behind: [
+      { file: "verify/token-verifier.ts", find: "...expected };", replace: "...expected, clockTolerance: 300 };" },
+    ],
+    saying: ACCEPTED,
+  },
+  {
     name: "kty is compared before a key is imported",
     edits: [{ file: "verify/key-set.ts", find: 'kty !== "RSA" || typeof n', replace: "typeof n" }],
     noticedBy: "verify/verifier.test.ts > not usable: of another type",
@@ -94,5 +110,23 @@ export const REDUNDANT: readonly Redundancy[] = [
       },
     ],
     saying: ACCEPTED,
+  },
+  {
+    name: "an unknown agent costs a verification, as a known one does",
+    edits: [{ file: "verify/assertion-verifier.ts", find: "this.#isSigned(signed, DUMMY_KEY);", replace: "" }],
+    noticedBy: "verify/assertion-verifier.test.ts > assertion_invalid",
+    reason: "it shows in nothing but the time that an answer takes",
+  },
+  {
+    name: "a signature has 64 bytes",
+    edits: [
+      {
+        file: "verify/assertion-verifier.ts",
+        find: "if (bytes?.length !== SIGNATURE_LENGTH) return false;",
+        replace: "if (bytes === undefined) return false;",
+      },
+    ],
+    noticedBy: "verify/assertion-verifier.test.ts > assertion_invalid",
+    reason: "Ed25519 verifies no other length; it keeps the parts of what is remembered apart",
   },
 ];

@@ -95,9 +95,10 @@ async function main(): Promise<number> {
 }
 
 function outOfDate(): string[] {
-  const edits = [...DECISIONS, ...REDUNDANT].flatMap((decision) =>
-    "behind" in decision ? [...decision.edits, ...(decision.behind ?? [])] : decision.edits,
-  );
+  const edits = [
+    ...DECISIONS.flatMap((decision) => decision.edits),
+    ...REDUNDANT.flatMap(({ edits: alone, behind = [] }) => [...alone, ...behind]),
+  ];
   return [...new Set(edits.map(whyOutOfDate))].filter((problem) => problem !== undefined);
 }
 

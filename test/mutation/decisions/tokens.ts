@@ -58,7 +58,7 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
       "the remembered header is that of this token",
       "if (part !== lastHeader.part) lastHeader",
       "if (lastHeader.object === undefined) lastHeader",
-      "verify/verifier.test.ts > → algorithm_not_allowed",
+      ORDER,
     ],
     [
       "alg must be RS256",
@@ -162,8 +162,8 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
     [
       "exp is tolerated as long as configured",
       "hasExpired(exp, expected.clockTolerance, now)",
-      "hasExpired(exp, 300, now)",
-      "verify/verifier.test.ts > exp, none left",
+      "hasExpired(exp, 0, now)",
+      BOUNDS,
     ],
     ["nbf is tolerated as long as configured", "nbf > now + expected.clockTolerance", "nbf > now + 300", BOUNDS],
   ]),
@@ -220,11 +220,18 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
       "what was verified is remembered by the signature as well",
       'hash("sha256", token, "base64url")',
       'hash("sha256", token.slice(0, token.lastIndexOf(".")), "base64url")',
+      `${CACHE} > remembers no failure of a signature`,
     ],
     [
       "a remembered token expires",
       "if (hasExpired(verified.identity.expiresAt, this.#expected.clockTolerance, nowInSeconds())) {",
       "if (hasExpired(Infinity, this.#expected.clockTolerance, nowInSeconds())) {",
+      `${CACHE} > is refused once it has expired`,
+    ],
+    [
+      "a remembered token is tolerated past its exp as long as configured",
+      "hasExpired(verified.identity.expiresAt, this.#expected.clockTolerance, nowInSeconds())",
+      "hasExpired(verified.identity.expiresAt, 300, nowInSeconds())",
       `${CACHE} > is refused once it has expired`,
     ],
     [
@@ -253,7 +260,7 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
       `      const identity = identityFromClaims(unverifiedClaims);
       this.#verified?.set(digest, { identity, key });
       await jwtVerify(token, key.publicKey, this.#joseOptions);`,
-      `${CACHE} > remembers no failure`,
+      `${CACHE} > remembers no failure of a signature`,
     ],
     [
       "a verification is pending no longer than it runs",

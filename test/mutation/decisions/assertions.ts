@@ -1,0 +1,225 @@
+/** AgentAssertions: their envelope, their time, and what the directory says of agent and task. */
+
+import { decisionsOf, type Decision } from "../decision.js";
+
+const ASSERTIONS = "verify/assertion-verifier.test.ts";
+const MALFORMED = `${ASSERTIONS} > assertion_malformed`;
+const INVALID = `${ASSERTIONS} > assertion_invalid`;
+const REGISTRATION = "issuer/issuer.test.ts > is refused for each fault";
+
+export const DECISIONS_ON_ASSERTIONS: Decision[] = [
+  ...decisionsOf("protocol/agent-assertion.ts", MALFORMED, [
+    [
+      "an envelope has at most 4 KiB",
+      "envelope.length <= MAX_ENVELOPE_LENGTH ? decodeBase64urlJson(envelope) : undefined;",
+      "decodeBase64urlJson(envelope);",
+    ],
+    ["an envelope has exactly its members", "if (!hasExactly(value, ENVELOPE_MEMBERS)) return undefined;", ""],
+    ["an envelope has no member too many", "entries.length === names.length &&", "entries.length >= names.length &&"],
+    ["an envelope lacks no member", "entries.length === names.length &&", "entries.length <= names.length &&"],
+    ["members of an envelope are strings", ' && typeof member === "string"', " && member !== undefined"],
+    ["the agent's id has the form of an id", "return isAssertionId(agentRuntimeId) && ", "return "],
+    ["the task's id has the form of an id", " && isAssertionId(taskId) && ", " && "],
+    ["an id has no separators, spaces or control characters", "[^:/?#%\\s\\p{C}]{1,128}", "[^]{1,128}"],
+    ["an id has no colon", "[^:/?#%", "[^/?#%"],
+    ["an id has no slash", "[^:/?#%", "[^:?#%"],
+    ["an id has no spaces", "%\\s\\p{C}]", "%\\p{C}]"],
+    ["an id has no control characters", "%\\s\\p{C}]", "%\\s]"],
+    ["an id is not empty", "]{1,128}$/u", "]{0,128}$/u"],
+    ["an id has at most 128 characters", "]{1,128}$/u", "]{1,}$/u"],
+    ["a timestamp has the form of one", " && parseTimestamp(timestamp) !== undefined", " && timestamp !== undefined"],
+    [
+      "a timestamp is written in one way",
+      "/^\\d{4}-\\d\\d-\\d\\dT\\d\\d:\\d\\d:\\d\\dZ$/.test(timestamp) ? Date.parse(timestamp) : NaN;",
+      "Date.parse(timestamp);",
+    ],
+    ["a timestamp is of a moment that exists", " && assertionTimestamp(new Date(milliseconds)) === timestamp", ""],
+  ]),
+  ...decisionsOf("verify/assertion-verifier.ts", INVALID, [
+    [
+      "an assertion is not older than the window",
+      "return Math.abs(timestamp - nowInSeconds()) <= WINDOW;",
+      "return timestamp - nowInSeconds() <= WINDOW;",
+      `${ASSERTIONS} > s from now`,
+    ],
+    [
+      "an assertion is not further in the future than the window",
+      "return Math.abs(timestamp - nowInSeconds()) <= WINDOW;",
+      "return nowInSeconds() - timestamp <= WINDOW;",
+      `${ASSERTIONS} > s from now`,
+    ],
+    ["the window is 300 s", "const WINDOW = 300;", "const WINDOW = 310;", `${ASSERTIONS} > s from now`],
+    [
+      "the time of an assertion is looked at",
+      `if (!isWithinWindow(issuedAt)) return new Refusal("assertion_stale");
+      const message = assertionMessage`,
+      "const message = assertionMessage",
+      `${ASSERTIONS} > s from now`,
+    ],
+    [
+      "an assertion ages although its signature is remembered",
+      "return Math.abs(timestamp - nowInSeconds()) <= WINDOW;",
+      "return Math.abs(timestamp - (startedAt ??= nowInSeconds())) <= WINDOW;\n}\nlet startedAt: number | undefined;\n{",
+      `${ASSERTIONS} > an assertion ages`,
+    ],
+    [
+      "an unknown agent is refused",
+      `      this.#isSigned(signed, DUMMY_KEY);
+      return new Refusal("assertion_invalid");`,
+      `      this.#isSigned(signed, DUMMY_KEY);
+      return { accountId: "", chatgptUserId: "", planType: "", chatgptAccountIsFedramp: false } as DirectoryAgent;`,
+    ],
+    ["the signature must be the agent's", "return isSigned && !hasExpired", "return !hasExpired"],
+    ["an agent that has expired is refused", "return isSigned && !hasExpired && !", "return isSigned && !"],
+    ["the account header must be the agent's account", " && !isOtherAccount ? agent", " ? agent"],
+    [
+      "an empty account header is one as well",
+      "signed.accountId !== undefined && signed.accountId !== agent.accountId",
+      "Boolean(signed.accountId) && signed.accountId !== agent.accountId",
+    ],
+    [
+      "an assertion is not signed for another task",
+      "const message = assertionMessage(agentRuntimeId, taskId, timestamp);",
+      'const message = assertionMessage(agentRuntimeId, "task-1", timestamp);',
+    ],
+    [
+      "a task that is unknown or another agent's is refused",
+      "task?.agentRuntimeId !== agentRuntimeId || ",
+      "task === undefined || ",
+      `${ASSERTIONS} > task_invalid`,
+    ],
+    [
+      "a task that has expired is refused",
+      " || !(task.expiresAt > nowInSeconds())",
+      "",
+      `${ASSERTIONS} > task_invalid`,
+    ],
+    [
+      "a task ends on its time, not after it",
+      "!(task.expiresAt > nowInSeconds())",
+      "!(task.expiresAt >= nowInSeconds())",
+      `${ASSERTIONS} > task_invalid`,
+    ],
+    [
+      "look-ups are bounded",
+      "return await Promise.race([ask(), timeout]);",
+      "return await (void timeout, ask());",
+      `${ASSERTIONS} > that hangs is a 503`,
+    ],
+    [
+      "what a database says in its errors is not shown",
+      "return unavailable(`${name} failed`);",
+      "throw new Error(`${name} failed`);",
+      `${ASSERTIONS} > that rejects is a 503`,
+    ],
+    [
+      "a directory that fails accepts nobody",
+      'const agent = await lookUp("findAgent", () => this.#directory.findAgent(signed.agentRuntimeId));\n    if (agent instanceof Refusal) return agent;',
+      'const agent = await lookUp("findAgent", () => this.#directory.findAgent(signed.agentRuntimeId));\n    if (agent instanceof Refusal) return { chatgptAccountIsFedramp: false } as DirectoryAgent;',
+      `${ASSERTIONS} > that fails is a 503`,
+    ],
+    [
+      "a failing look-up of a task accepts nobody",
+      "if (task instanceof Refusal) return task;",
+      "if (task instanceof Refusal) return { agentRuntimeId } as AgentIdentity;",
+      `${ASSERTIONS} > that fails at the task`,
+    ],
+    [
+      "a good signature is remembered for its key only",
+      "Buffer.concat([bytes, publicKey.bytes, message])",
+      "Buffer.concat([bytes, message])",
+      `${ASSERTIONS} > that has another key for the agent now`,
+    ],
+    [
+      "a good signature is remembered for its message only",
+      "Buffer.concat([bytes, publicKey.bytes, message])",
+      "Buffer.concat([bytes, publicKey.bytes])",
+      `${ASSERTIONS} > any one byte`,
+    ],
+    [
+      "a good signature is remembered to the letter",
+      "Buffer.concat([bytes, publicKey.bytes, message])",
+      "Buffer.concat([publicKey.bytes, message])",
+      `${ASSERTIONS} > any one byte`,
+    ],
+    [
+      "only a good signature is remembered",
+      "if (isSigned) this.#verdicts.set(verdict, true);",
+      "this.#verdicts.set(verdict, true);",
+    ],
+    [
+      "the public key of a directory is public",
+      'publicKey.type === "public" && publicKey',
+      "publicKey",
+      `${ASSERTIONS} > that gives a private key`,
+    ],
+    [
+      "the public key of a directory is of Ed25519",
+      ' && publicKey.asymmetricKeyType === "ed25519"',
+      "",
+      `${ASSERTIONS} > that gives a key of another curve`,
+    ],
+    [
+      "a public key that is none is no key",
+      'if (typeof x !== "string") return undefined;',
+      'if (typeof x !== "string") return DUMMY_KEY;',
+      `${ASSERTIONS} > that gives no key`,
+    ],
+    [
+      "a registration is of an id that is one",
+      "if (!isAssertionId(agentRuntimeId) || issuedAt === undefined)",
+      "if (issuedAt === undefined)",
+      REGISTRATION,
+    ],
+    [
+      "a registration has a timestamp that is one",
+      "const issuedAt = parseTimestamp(timestamp);",
+      'const issuedAt = parseTimestamp(timestamp) ?? parseTimestamp("2000-01-01T00:00:00Z");',
+      REGISTRATION,
+    ],
+    [
+      "the time of a registration is looked at",
+      `if (!isWithinWindow(issuedAt)) return new Refusal("assertion_stale");
+    const message = registrationMessage`,
+      "const message = registrationMessage",
+      REGISTRATION,
+    ],
+    [
+      "a registration must be signed by its agent",
+      "return agent instanceof Refusal ? agent : issuedAt;",
+      "return agent instanceof Refusal && agent.code.length < 0 ? agent : issuedAt;",
+      REGISTRATION,
+    ],
+  ]),
+  {
+    name: "the imported keys of agents are kept apart",
+    edits: [
+      { file: "verify/assertion-verifier.ts", find: "this.#keys.get(x)", replace: 'this.#keys.get("")' },
+      {
+        file: "verify/assertion-verifier.ts",
+        find: "this.#keys.set(x, imported)",
+        replace: 'this.#keys.set("", imported)',
+      },
+    ],
+    noticedBy: `${INVALID} an agent that signs as another one`,
+  },
+  {
+    name: "both look-ups are made each time",
+    edits: [
+      {
+        file: "verify/assertion-verifier.ts",
+        find: "  readonly #directory: AgentDirectory;",
+        replace:
+          "  readonly #directory: AgentDirectory;\n  readonly #agents = new Map<string, DirectoryAgent | Refusal | undefined>();",
+      },
+      {
+        file: "verify/assertion-verifier.ts",
+        find: 'const agent = await lookUp("findAgent", () => this.#directory.findAgent(signed.agentRuntimeId));',
+        replace:
+          'const agent = this.#agents.get(signed.agentRuntimeId) ?? (await lookUp("findAgent", () => this.#directory.findAgent(signed.agentRuntimeId)));\n' +
+          "    this.#agents.set(signed.agentRuntimeId, agent);",
+      },
+    ],
+    noticedBy: `${ASSERTIONS} > is asked both questions`,
+  },
+];
