@@ -1,6 +1,5 @@
 /** A Fastify API that knows which agent is calling. */
 
-import { promisify } from "node:util";
 import Fastify from "fastify";
 import { agentIdentityAuth, type AgentIdentity } from "agent-identity-auth";
 import { agentIdentityErrorResponse } from "agent-identity-auth/fetch";
@@ -14,7 +13,7 @@ declare module "fastify" {
 
 const { headerFile, keySet } = await createDemoAgent();
 const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { jwks: { keySet } });
-const restrict = promisify(agents.restrictTo({ forcedChatgptWorkspaceId: "acct-admin" }));
+const admins = agents.restrictTo({ forcedChatgptWorkspaceId: "acct-admin" });
 
 const app = Fastify();
 app.decorateRequest("agentIdentity");
@@ -25,7 +24,7 @@ app.addHook("onRequest", async (request) => {
   request.agentIdentity = await agents.authenticate(request.raw);
 });
 app.get("/tasks", ({ agentIdentity }) => ({ agent: agentIdentity?.agentRuntimeId }));
-app.get("/admin", { onRequest: (request, reply) => restrict(request.raw, reply.raw) }, () => ({
+app.get("/admin", { onRequest: ({ raw }) => admins.authenticate(raw) }, () => ({
   secret: "for acct-admin",
 }));
 

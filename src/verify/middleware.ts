@@ -5,21 +5,24 @@ import type { LoginRestrictions } from "../protocol/login-restrictions.js";
 import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "./authenticator.js";
 import type { CredentialsSource } from "./credentials.js";
 import type { ErrorFactory } from "./errors.js";
-import { identityOrThrow } from "./outcome.js";
+import { identityOrThrow, type Outcome } from "./outcome.js";
 import type { Verifier } from "./verifier.js";
 
-/** What a middleware carries beside being one. */
-export interface MiddlewareMembers<Handler> {
-  /**
-   * Authenticates and applies login restrictions, against the same base URL. It never trusts an identity it finds.
-   * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
-   */
-  restrictTo(restrictions: LoginRestrictions): Handler;
+interface Authenticating {
   /**
    * For WebSocket upgrades and whatever else has no middleware. Credentials are always required.
    * @throws {AgentIdentityError}
    */
   authenticate(req: CredentialsSource): Promise<AgentIdentity>;
+}
+
+/** What a middleware carries beside being one. */
+export interface MiddlewareMembers<Handler> extends Authenticating {
+  /**
+   * Authenticates and applies login restrictions, against the same base URL. It never trusts an identity it finds.
+   * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
+   */
+  restrictTo(restrictions: LoginRestrictions): Handler & Authenticating;
   readonly verifier: Verifier;
 }
 
@@ -33,10 +36,16 @@ export function createMiddleware<Handler extends object>(
   createHandler: (authenticate: Authenticate, toError: ErrorFactory) => Handler,
 ): Handler & MiddlewareMembers<Handler> {
   const authenticator = createAuthenticator(baseUrl, options);
-  const { verifier, toError, authenticate, authenticateAsConfigured, restrictTo } = authenticator;
+  const { verifier, toError, authenticateAsConfigured } = authenticator;
+  const authenticating = (authenticate: Authenticate<Outcome>): Authenticating => ({
+    authenticate: async (req) => identityOrThrow(await authenticate(req), toError),
+  });
   return Object.assign(createHandler(authenticateAsConfigured, toError), {
-    restrictTo: (restrictions: LoginRestrictions) => createHandler(restrictTo(restrictions), toError),
-    authenticate: async (req: CredentialsSource) => identityOrThrow(await authenticate(req), toError),
+    ...authenticating(authenticator.authenticate),
+    restrictTo(restrictions: LoginRestrictions) {
+      const restricted = authenticator.restrictTo(restrictions);
+      return Object.assign(createHandler(restricted, toError), authenticating(restricted));
+    },
     verifier,
   });
 }

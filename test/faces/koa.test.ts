@@ -105,6 +105,19 @@ describe.each(releases)("%s", (_, Release) => {
     expectFailure(await send(url, { Authorization: [`Bearer ${token}`, `Bearer ${token}`] }), "request_malformed");
   });
 
+  test("and so does what restrictTo gives", async () => {
+    const { url } = await start((app, baseUrl) => {
+      const agents = agentIdentityAuth(baseUrl, { credentialsRequired: false });
+      const [own, others] = ["acct-1", "acct-2"].map((id) => agents.restrictTo({ forcedChatgptWorkspaceId: id }));
+      app.use(agentIdentityErrorHandler()).use(async (ctx) => {
+        ctx.body = (await (ctx.path === "/own" ? own : others)?.authenticate(ctx.req))?.agentRuntimeId;
+      });
+    });
+    expect(await send(`${url}/own`, bearer(token))).toMatchObject({ status: 200, body: "agent-1" });
+    expectFailure(await send(`${url}/others`, bearer(token)), "workspace_not_allowed");
+    expectFailure(await send(`${url}/own`), "credentials_missing");
+  });
+
   test("app.use(agentIdentityAuth) without the call says so at the first request", async () => {
     let message = "";
     const { url } = await start((app) => {

@@ -63,6 +63,7 @@ test.each(servers)("type-checks and serves:\n%s", async (code) => {
     "listen(3000)": `listen(${port}, "127.0.0.1")`,
     "port: 3000": `port: ${port}, ${code.includes("serve(") ? "hostname" : "host"}: "127.0.0.1"`,
     "8080": port,
+    "tasks.example": "127.0.0.1",
   });
   const [method, path] = code.includes('app.post("/mcp"')
     ? ["POST", "/mcp"]

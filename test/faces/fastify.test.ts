@@ -1,14 +1,13 @@
 /** The recipe of the README for Fastify: its answers are those of Express. */
 
-import { promisify } from "node:util";
 import express, { type RequestHandler } from "express";
 import Fastify from "fastify";
 import { expect, onTestFinished, test } from "vitest";
-import { agentIdentityErrorResponse } from "../src/fetch.js";
-import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentity } from "../src/index.js";
-import { createSigningKey, mint } from "./support/agents.js";
-import { assertion, createAgent, createDirectory } from "./support/assertions.js";
-import { listen, send, startBackend } from "./support/servers.js";
+import { agentIdentityErrorResponse } from "../../src/fetch.js";
+import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentity } from "../../src/index.js";
+import { createSigningKey, mint } from "../support/agents.js";
+import { assertion, createAgent, createDirectory } from "../support/assertions.js";
+import { listen, send, startBackend } from "../support/servers.js";
 
 declare module "fastify" {
   interface FastifyRequest {
@@ -21,7 +20,7 @@ const options = () => ({ realm: "tasks", assertions: createDirectory(signer) });
 
 async function startFastify(baseUrl: string): Promise<string> {
   const agents = agentIdentityAuth(baseUrl, options());
-  const restrict = promisify(agents.restrictTo({ forcedChatgptWorkspaceId: "acct-1" }));
+  const admins = agents.restrictTo({ forcedChatgptWorkspaceId: "acct-1" });
 
   const app = Fastify();
   app.decorateRequest("agentIdentity");
@@ -33,7 +32,7 @@ async function startFastify(baseUrl: string): Promise<string> {
   });
   app.get("/", (request) => request.agentIdentity);
   app.post("/", (request) => request.body);
-  app.get("/acct-1", { onRequest: (request, reply) => restrict(request.raw, reply.raw) }, (request) => {
+  app.get("/acct-1", { onRequest: ({ raw }) => admins.authenticate(raw) }, (request) => {
     return request.agentIdentity;
   });
   app.get("/throws", () => {

@@ -11,10 +11,10 @@ import { createMcpExpressApp } from "@modelcontextprotocol/sdk/server/express.js
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import { expect, onTestFinished, test } from "vitest";
-import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityAuthOptions } from "../src/index.js";
-import { agentPrivateKey, mint } from "./support/agents.js";
-import { assertion, createAgent, createDirectory } from "./support/assertions.js";
-import { listen, startBackend } from "./support/servers.js";
+import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityAuthOptions } from "../../src/index.js";
+import { agentPrivateKey, mint } from "../support/agents.js";
+import { assertion, createAgent, createDirectory } from "../support/assertions.js";
+import { listen, startBackend } from "../support/servers.js";
 
 /** Its only tool answers with the identity; `given` collects all that the tool was given. */
 async function startMcpServer(options?: AgentIdentityAuthOptions) {
