@@ -10,7 +10,7 @@ import { fuzz } from "./budget.js";
 import { document, isUsable, judgeBy, readDocument, signedToken } from "./key-set-documents.js";
 import { expectRefusal } from "./refusal.js";
 import { identityOf, sentWith } from "./token-oracle.js";
-import { nextMonth } from "./values.js";
+import { bytesOfText, nextMonth } from "./values.js";
 
 interface Answer {
   readonly status: number;
@@ -25,29 +25,33 @@ const goodSet = JSON.stringify({ keys: [signingKey.jwk] });
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
 const documentText = document.map((each) => JSON.stringify(each));
-const body: Arbitrary<Buffer> = fc.oneof(
-  { weight: 8, arbitrary: documentText.map((text) => Buffer.from(text)) },
-  { weight: 1, arbitrary: bytes },
-  {
-    weight: 1,
-    arbitrary: fc.tuple(documentText, fc.nat()).map(([text, at]) => Buffer.from(text.slice(0, at % text.length))),
-  },
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom(`\ufeff${goodSet}`, `${goodSet}x`, `[${goodSet}]`, "").map((text) => Buffer.from(text)),
-  },
-  // JSON may have space around it: so a set can be as long as it likes.
-  {
-    weight: 1,
-    arbitrary: fc.constantFrom(LARGEST - 1, LARGEST, LARGEST + 1).map((size) => Buffer.from(goodSet.padEnd(size))),
-  },
-  {
-    weight: 1,
-    arbitrary: fc
-      .tuple(bytes, fc.nat({ max: goodSet.length }))
-      .map(([junk, at]) => Buffer.concat([Buffer.from(goodSet.slice(0, at)), junk, Buffer.from(goodSet.slice(at))])),
-  },
-);
+const body: Arbitrary<Buffer> = fc
+  .oneof(
+    { weight: 8, arbitrary: documentText.map((text) => Buffer.from(text)) },
+    { weight: 1, arbitrary: bytes },
+    {
+      weight: 1,
+      arbitrary: fc.tuple(documentText, fc.nat()).map(([text, at]) => Buffer.from(text.slice(0, at % text.length))),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .constantFrom(`\ufeff${goodSet}`, `${goodSet}x`, `[${goodSet}]`, "")
+        .map((text) => Buffer.from(text)),
+    },
+    // JSON may have space around it: so a set can be as long as it likes.
+    {
+      weight: 1,
+      arbitrary: fc.constantFrom(LARGEST - 1, LARGEST, LARGEST + 1).map((size) => Buffer.from(goodSet.padEnd(size))),
+    },
+    {
+      weight: 1,
+      arbitrary: fc
+        .tuple(bytes, fc.nat({ max: goodSet.length }))
+        .map(([junk, at]) => Buffer.concat([Buffer.from(goodSet.slice(0, at)), junk, Buffer.from(goodSet.slice(at))])),
+    },
+  )
+  .map(bytesOfText);
 const status = fc.oneof({ weight: 8, arbitrary: fc.constant(200) }, fc.integer({ min: 200, max: 599 }));
 const headers = fc.oneof(
   { weight: 8, arbitrary: fc.constant({}) },
@@ -78,7 +82,7 @@ const answer: Arbitrary<Answer> = fc.oneof(
           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n",
         ),
       )
-      .map((body) => ({ status: 0, headers: {}, body: Buffer.from(body as string), raw: true as const })),
+      .map((body) => ({ status: 0, headers: {}, body: bytesOfText(body), raw: true as const })),
   },
 );
 

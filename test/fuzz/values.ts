@@ -12,6 +12,11 @@ export const text: Arbitrary<string> = fc.oneof(
   { weight: 1, arbitrary: fc.tuple(fc.constantFrom("x", "é", "😀"), lengthAround(256)).map(([c, n]) => c.repeat(n)) },
 );
 
+/** One of them so many times as often as one of the others. */
+export function usually<T, U = T>(times: number, usual: Arbitrary<T>, ...others: Arbitrary<U>[]): Arbitrary<T | U> {
+  return fc.oneof({ weight: times, arbitrary: usual }, { weight: 1, arbitrary: fc.oneof(...others) });
+}
+
 /** `length` and its neighbours, or hardly anything. */
 export function lengthAround(length: number): Arbitrary<number> {
   return fc.constantFrom(0, 1, length - 1, length, length + 1);
@@ -29,6 +34,14 @@ export function secondsFromNow(...offsets: number[]): Arbitrary<number> {
   return fc
     .tuple(fc.constantFrom(...offsets), fc.integer({ min: -2, max: 2 }))
     .map(([offset, beside]) => now() + offset + beside);
+}
+
+/** Bytes that a failure shows as text. */
+export function bytesOfText(bytes: Buffer | Uint8Array | string): Buffer {
+  const buffer = Buffer.from(bytes as Buffer);
+  return Object.assign(buffer, {
+    [fc.toStringMethod]: () => `Buffer.from(${JSON.stringify(buffer.toString("latin1"))}, "latin1")`,
+  });
 }
 
 /** Any JSON value, odd ones first. */
