@@ -3,6 +3,9 @@ import { claims, createSigningKey, mint, signingKey } from "../support/agents.js
 import { forge, rsa } from "./forged-token.js";
 import { bearer, startTarget } from "./target.js";
 
+const other = createSigningKey("key-2");
+const spare = createSigningKey("spare").jwk;
+
 const unknown: string[] = [
   "__proto__",
   "constructor",
@@ -104,7 +107,6 @@ describe("a set of odd names", () => {
 
   test("an entry without a usable name is reached by none", async () => {
     const nameless = { ...signingKey.jwk, kid: undefined };
-    const spare = createSigningKey("spare").jwk;
     const target = await startTarget([nameless, { ...nameless, kid: null }, { ...nameless, kid: ["key-1"] }, spare]);
     for (const kid of ["key-1", "undefined", "null", "spare"]) {
       const code = kid === "spare" ? "signature_invalid" : "key_untrusted";
@@ -114,7 +116,6 @@ describe("a set of odd names", () => {
 });
 
 test("another key of the set verifies nothing, before or after its own token", async () => {
-  const other = createSigningKey("key-2");
   const target = await startTarget([signingKey.jwk, other.jwk]);
   const crossed = [mint({}, { ...signingKey, kid: "key-2" }), mint({}, { ...other, kid: "key-1" })];
   for (let i = 0; i < 2; i++) {
@@ -124,17 +125,16 @@ test("another key of the set verifies nothing, before or after its own token", a
 });
 
 test("nor does the first of two keys of one name stand aside for the second", async () => {
-  const second = createSigningKey("key-1");
+  const second = { ...other, kid: "key-1", jwk: { ...other.jwk, kid: "key-1" } };
   const target = await startTarget([signingKey.jwk, second.jwk]);
   expect(await target.verdict(bearer(mint({}, second)))).toBe("signature_invalid");
   expect(await target.verdict(bearer(mint()))).toBe("accepted");
-  const unusable = await startTarget([{ ...signingKey.jwk, use: "enc" }, second.jwk, createSigningKey("spare").jwk]);
+  const unusable = await startTarget([{ ...signingKey.jwk, use: "enc" }, second.jwk, spare]);
   expect(await unusable.verdict(bearer(mint({}, second)))).toBe("key_untrusted");
   expect(await unusable.verdict(bearer(mint()))).toBe("key_untrusted");
 });
 
 describe("keys that a set must not bring in", () => {
-  const spare = createSigningKey("spare").jwk;
   const weak = createSigningKey("key-1", 1024);
   const { jwk } = signingKey;
 

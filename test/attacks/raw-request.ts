@@ -15,7 +15,10 @@ export function sendRaw(url: string, headers: string): Promise<Answer> {
       .on("close", () => {
         resolve(parseAnswer(Buffer.concat(chunks).toString()));
       })
-      .on("error", reject);
+      .on("error", (error) => {
+        // A server that has refused need not read what comes after.
+        if (chunks.length === 0) reject(error);
+      });
   });
 }
 
