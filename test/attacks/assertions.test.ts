@@ -88,6 +88,21 @@ describe("the envelope", () => {
     }
   });
 
+  test("without one of its members, or with one that is undefined", async () => {
+    const directory = createDirectory(agent);
+    directory.agents.set("undefined", agent.entry);
+    directory.tasks.set("undefined", { agentRuntimeId: "agent-1", expiresAt: 4_000_000_000 });
+    const target = await startTarget(undefined, { assertions: directory });
+    for (const name of Object.keys(members)) {
+      const rest = { ...members, [name]: undefined };
+      expect(await target.verdict(present(rest))).toBe("assertion_malformed");
+    }
+    expect(await target.verdict(present({}))).toBe("assertion_malformed");
+    const signed = signText(`agent-1:undefined:${time}`);
+    const envelope = { ...members, signature: signed, task_id: undefined };
+    expect(await target.verdict(present(envelope))).toBe("assertion_malformed");
+  });
+
   test("not UTF-8", async () => {
     const target = await start();
     const [before = "", after = ""] = json.split("agent-1");

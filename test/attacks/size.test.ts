@@ -68,7 +68,9 @@ describe("16 KiB", () => {
   test("are more than a request of Node may have by default: it refuses by itself, and lives", async () => {
     const target = await startTarget();
     for (const token of [tokenOf(MAXIMUM), "A".repeat(17_000)]) {
-      expect(await target.judge(() => sendRaw(target.url, `Authorization: Bearer ${token}`))).toBe("node");
+      const request = () => sendRaw(target.url, `Authorization: Bearer ${token}`);
+      expect(await target.judge(request)).toBe("node");
+      expect(await request()).toMatchObject({ status: 431, body: "" });
     }
     expect(await target.verdict(bearer(tokenOf(MAXIMUM - 1000)))).toBe("accepted");
   });
