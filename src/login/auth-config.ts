@@ -2,7 +2,7 @@
 
 import { homedir } from "node:os";
 import { join, resolve } from "node:path";
-import { normalizeBaseUrl, parseServerUrl } from "../protocol/base-url.js";
+import { normalizeBaseUrl, parseServerUrl, withoutTrailingSlashes } from "../protocol/base-url.js";
 import {
   LOGIN_RESTRICTION_CHECKS,
   parseLoginRestrictions,
@@ -77,7 +77,8 @@ export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig
     codexHome: resolveCodexHome(checked.codexHome, env),
     storeMode: checked.authCredentialsStoreMode ?? "file",
     restrictions: parseLoginRestrictions(where, { forcedLoginMethod, forcedChatgptWorkspaceId }),
-    authApiBaseUrl: authApiBaseUrl && parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href.replace(/\/+$/, ""),
+    authApiBaseUrl:
+      authApiBaseUrl && withoutTrailingSlashes(parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href),
     verifier: selectVerifier(where, chatgptBaseUrl, { jwks }),
     env,
   };

@@ -39,11 +39,11 @@ export function deriveJwksUrl(normalizedBaseUrl: string): string {
  */
 export function parseServerUrl(name: string, value: unknown, allowInsecureHttp: boolean): URL {
   // Stricter than `new URL`, which also takes "https:host", "https:///host", backslashes and stray white space.
-  const absolute = typeof value === "string" && /^https?:\/\/[^\s\\/][^\s\\]*$/i.test(value) && URL.canParse(value);
-  if (!absolute) {
+  const isAbsolute = typeof value === "string" && /^https?:\/\/[^\s\\/][^\s\\]*$/i.test(value);
+  const url = isAbsolute ? tryParseUrl(value) : undefined;
+  if (!isAbsolute || url === undefined) {
     throw new TypeError(`${name} must be an absolute http(s) URL, such as "https://chatgpt.com/backend-api"`);
   }
-  const url = new URL(value);
   if (url.username !== "" || url.password !== "") {
     throw new TypeError(`${name} must not contain credentials: remove the part before "@"`);
   }
@@ -70,6 +70,18 @@ function apiStyle(path: string): "backend-api" | "codex-api" | "bare" {
   return segments.some((segment, i) => segment === "api" && segments[i + 1] === "codex") ? "codex-api" : "bare";
 }
 
-function withoutTrailingSlashes(path: string): string {
-  return path.replace(/\/+$/, "");
+/** Not by a regular expression, which would try each slash of many as the first of the last ones. */
+export function withoutTrailingSlashes(text: string): string {
+  let end = text.length;
+  while (text[end - 1] === "/") end--;
+  return text.slice(0, end);
+}
+
+/** `URL.canParse` takes a host outside of ASCII for invalid on Node 20, once V8 has optimized it. */
+function tryParseUrl(text: string): URL | undefined {
+  try {
+    return new URL(text);
+  } catch {
+    return undefined;
+  }
 }

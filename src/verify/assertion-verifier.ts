@@ -39,6 +39,7 @@ interface Signed {
 interface AgentKey {
   readonly object: KeyObject;
   readonly bytes: Buffer;
+  readonly isOfSmallOrder: boolean;
 }
 
 export class AssertionVerifier {
@@ -107,7 +108,9 @@ export class AssertionVerifier {
       return new Refusal("assertion_invalid");
     }
     const publicKey = this.#importKey(agent.publicKey);
-    if (publicKey === undefined) return unavailable("findAgent gave a publicKey that is not an Ed25519 public key");
+    if (publicKey === undefined || publicKey.isOfSmallOrder) {
+      return unavailable("findAgent gave a publicKey that is not an Ed25519 public key");
+    }
     const isSigned = this.#isSigned(signed, publicKey);
     const hasExpired = agent.expiresAt !== undefined && !(agent.expiresAt > nowInSeconds());
     const isOtherAccount = signed.accountId !== undefined && signed.accountId !== agent.accountId;
@@ -146,12 +149,31 @@ export class AssertionVerifier {
   }
 }
 
+/** Points of order 1, 2, 4 and 8, and the other spellings of two of them (RFC 8032 §5.1.3), without the bit of the sign. */
+const SMALL_ORDER_POINTS = new Set([
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+]);
+
+/** For such a key anybody can make a signature, and a key of zeros is what a database has where somebody forgot one. */
+function isOfSmallOrder(publicKey: Buffer): boolean {
+  const withoutSign = Buffer.from(publicKey);
+  withoutSign[31] = (withoutSign[31] ?? 0) & 0x7f;
+  return SMALL_ORDER_POINTS.has(withoutSign.toString("hex"));
+}
+
 const agentKeys = new WeakMap<KeyObject, AgentKey>();
 
 function agentKey(object: KeyObject): AgentKey {
   const known = agentKeys.get(object);
   if (known !== undefined) return known;
-  const key = { object, bytes: Buffer.from(object.export({ format: "jwk" }).x ?? "", "base64url") };
+  const bytes = Buffer.from(object.export({ format: "jwk" }).x ?? "", "base64url");
+  const key = { object, bytes, isOfSmallOrder: isOfSmallOrder(bytes) };
   agentKeys.set(object, key);
   return key;
 }
