@@ -1,7 +1,7 @@
 /** How often a key endpoint may be asked: left alone while it fails, not flooded through us, and not forgotten. */
 
 import type { JwksFetchRecord } from "./backend.js";
-import { earliestEnd, surelyKnownAt, TOLERANCE } from "./key-oracle.js";
+import { earliestFailure, isInTime, surelyKnownAt, TOLERANCE } from "./key-oracle.js";
 import { JWKS_OPTIONS, RETRY_AFTER } from "./settings.js";
 import type { Span } from "./spans.js";
 
@@ -59,8 +59,9 @@ export function countFetches({ fetches, startedByUnknownKid, served }: FetchEvid
 }
 
 function findOpenConnection({ arrivedAt, closedAt }: JwksFetchRecord): string[] {
-  const duration = (closedAt ?? Infinity) - arrivedAt;
-  return duration > LONGEST_CONNECTION ? [`the connection stayed open for ${duration.toFixed()} ms`] : [];
+  if (closedAt === null) return ["its connection was never closed"];
+  const duration = closedAt - arrivedAt;
+  return duration > LONGEST_CONNECTION ? [`its connection was open for ${duration.toFixed()} ms`] : [];
 }
 
 function findHaste(
@@ -70,8 +71,8 @@ function findHaste(
 ): string[] {
   if (!previous) return [];
   if (previous.fault !== null) {
-    const wished = previous.fault === "status 429" ? RETRY_AFTER * 1_000 : 0;
-    const pause = askedAt - earliestEnd(previous);
+    const wished = previous.fault === "status 429" && isInTime(previous) ? RETRY_AFTER * 1_000 : 0;
+    const pause = askedAt - earliestFailure(previous);
     return pause < Math.max(SHORTEST_BACK_OFF, wished) ? [`${pause.toFixed()} ms after a failure`] : [];
   }
   if (surelyKnownAt(previous) === Infinity) return [];

@@ -46,7 +46,7 @@ export class KeyOracle {
         : [],
     );
     this.#failing = fetches.flatMap((fetch, fetchNumber): Span[] =>
-      surelyKnownAt(fetch) === Infinity ? [[earliestEnd(fetch), replacedAt(fetchNumber)]] : [],
+      surelyKnownAt(fetch) === Infinity ? [[earliestFailure(fetch), replacedAt(fetchNumber)]] : [],
     );
     const surelyServed = fetches.map((fetch): Span => [surelyKnownAt(fetch), fetch.askedAt + CEILING - TOLERANCE]);
     this.#withoutSet = intersect(gaps(surelyServed), this.#failing);
@@ -108,13 +108,19 @@ export class KeyOracle {
 }
 
 /** From when the server surely used a good answer; `Infinity` for one that was not, or came so late that it may not have. */
-export function surelyKnownAt({ kids, isComplete, askedAt, closedAt }: JwksFetchRecord): number {
-  const isInTime = closedAt !== null && closedAt < askedAt + timeoutDuration - TOLERANCE;
-  return kids && isComplete && isInTime ? closedAt + TOLERANCE : Infinity;
+export function surelyKnownAt(fetch: JwksFetchRecord): number {
+  const { kids, isComplete, closedAt } = fetch;
+  return kids && isComplete && closedAt !== null && isInTime(fetch) ? closedAt + TOLERANCE : Infinity;
 }
 
-/** Before that, a fetch cannot have ended in failure. */
-export function earliestEnd({ fault, askedAt, arrivedAt }: JwksFetchRecord): number {
+/** Before that, a fetch cannot have ended in failure: neither by what was answered, nor by its deadline. */
+export function earliestFailure({ fault, askedAt, arrivedAt }: JwksFetchRecord): number {
   const isAnswered = fault !== null && fault !== "hanging" && fault !== "dripping";
-  return isAnswered ? arrivedAt : Math.max(arrivedAt, askedAt + timeoutDuration - TOLERANCE);
+  const deadline = askedAt + timeoutDuration - TOLERANCE;
+  return isAnswered ? Math.min(arrivedAt, deadline) : deadline;
+}
+
+/** Whether the answer was surely read before the deadline. */
+export function isInTime({ askedAt, closedAt }: JwksFetchRecord): boolean {
+  return closedAt !== null && closedAt < askedAt + timeoutDuration - TOLERANCE;
 }

@@ -1,14 +1,14 @@
 /**
  * What a run goes through, made of its seed alone. All times are in ms since the start of the run.
  *
- * The server trusts three deployments, each with a key endpoint of its own. Every deployment plays the same three scenes
- * over and over, one scene out of step with the next: so each scene is on at any time, and 20 s have all of them.
+ * The server trusts four deployments, each with a key endpoint of its own. All of them play the same three scenes over and
+ * over, but begin with different ones: so each scene is on at most times, and 20 s have all of them.
  */
 
 import { createRandom, type Random } from "./random.js";
 import type { Span } from "./spans.js";
 
-export const DEPLOYMENTS = 3;
+export const DEPLOYMENTS = 4;
 export const SHORTEST_RUN = 20; // seconds
 
 export const FAULT_KINDS = [
@@ -89,13 +89,14 @@ function draftDeployment(index: number, duration: number, seed: number): Draft {
     floods: [],
     probes: [],
   };
-  // One server starts while its endpoint is down.
-  let at = index === 1 ? coldStart(draft) : 0;
-  const scenes = [...SCENES.slice(index), ...SCENES.slice(0, index)];
+  const first = index % SCENES.length;
+  const scenes = [...SCENES.slice(first), ...SCENES.slice(0, first)];
+  let at = index < SCENES.length ? 0 : coldStart(draft);
   while (at < duration) for (const scene of scenes) at = scene(draft, at);
   return draft;
 }
 
+/** The endpoint is down when the server starts. */
 function coldStart(draft: Draft): number {
   fail(draft, 0, draft.random.between(1_000, 1_400), 1);
   return 3_500;
@@ -108,7 +109,7 @@ function rotation(draft: Draft, at: number): number {
   const publishAt = publishKey(draft, at + random.between(1_300, 1_900));
   const revokeAt = revokeKey(draft, publishAt + random.between(1_300, 1_900));
   draft.probes.push([revokeAt, revokeAt + 1_500]);
-  fail(draft, revokeAt + 1_600, random.between(1_400, 1_600), 1);
+  fail(draft, revokeAt + 1_600, random.between(1_800, 2_000), 1);
   return revokeAt + 5_200;
 }
 
@@ -118,17 +119,17 @@ function flood(draft: Draft, at: number): number {
   const from = at + random.between(400, 800);
   const publishAt = publishKey(draft, from + random.between(900, 1_700));
   const revokeAt = revokeKey(draft, publishAt + random.between(700, 1_000));
-  const to = fail(draft, revokeAt + random.between(600, 900), random.between(1_400, 1_600), 1) + 300;
+  const to = fail(draft, revokeAt + random.between(600, 900), random.between(1_800, 2_000), 1) + 300;
   draft.floods.push([from, to]);
-  return to + 2_200;
+  return to + 4_500;
 }
 
-/** Every second one outlasts the last good set, the first one does. Keys come and go behind it. */
+/** Every second one outlasts the last good set. Keys come and go behind it. */
 function outage(draft: Draft, at: number): number {
   const { random } = draft;
-  const isLong = draft.faults.length % 2 === 0;
+  const isLong = draft.faults.length % 2 === 0; // a round of scenes has three faults
   const from = at + random.between(800, 1_300);
-  const to = fail(draft, from, isLong ? random.between(5_300, 5_800) : random.between(3_200, 3_800), 2);
+  const to = fail(draft, from, isLong ? random.between(5_300, 5_800) : random.between(4_400, 4_800), 2);
   const publishAt = publishKey(draft, from + random.between(700, 1_400));
   const revokeAt = revokeKey(draft, publishAt + random.between(300, 900));
   draft.probes.push([revokeAt, revokeAt + 1_000], [to, to + 1_500]);
@@ -150,7 +151,10 @@ function revokeKey({ keys }: Draft, at: number): number {
   return at;
 }
 
-/** @param sureFetches how many will be met by whatever the server's jitter does: a set is refreshed from half its age on */
+/**
+ * @param sureFetches how many meet it, whatever the server's jitter does. Of a server that has recovered: one within half
+ *   the age of a key set (1.2 s), and the next one when its first back-off is over (2.4 s later at most).
+ */
 function fail({ faults }: Draft, from: number, length: number, sureFetches: number): number {
   faults.push({ span: [from, from + length], kinds: [], sureFetches });
   return from + length;
