@@ -497,7 +497,8 @@ describe("a key of small order in the directory", () => {
     return undefined;
   }
 
-  test("lets nobody in who does not have it", async () => {
+  // Newer releases of Node refuse such a key by themselves: then there is nothing to forge.
+  test.runIf(SMALL_ORDER_POINTS.some(forgeFor))("lets nobody in who does not have it", async () => {
     const verdicts: string[] = [];
     for (const point of SMALL_ORDER_POINTS) {
       const forged = forgeFor(point);
@@ -513,10 +514,6 @@ describe("a key of small order in the directory", () => {
     }
     expect(verdicts.length).toBeGreaterThan(10);
     expect(new Set(verdicts)).toEqual(new Set(["refused"]));
-  });
-
-  test("is what it is: node:crypto verifies what anybody can make", () => {
-    expect(SMALL_ORDER_POINTS.filter((point) => forgeFor(point) !== undefined).length).toBeGreaterThan(10);
   });
 });
 
