@@ -36,13 +36,13 @@ for (const [id, agentRuntimeId, expiresAt] of [
 const oneOf = (...texts: string[]) => fc.constantFrom(...texts);
 
 /** Signed as it stands, whatever stands there. */
-const id = usually(30, oneOf(...known.map((agent) => agent.id), ours.id, ours.id, ours.id), text, oneOf("a:b", "a/b"));
-const task = usually(
-  12,
-  oneOf("task-1", "task-1", "task-1", LONGEST_TASK, "task-3", "over", "nothing"),
+const noId = fc.oneof(
+  oneOf(...Array.from(":/?#% \t\0", (character) => `a${character}b`), "a\u00a0b", "a\u200bb", "a\ud800b"),
+  oneOf("", "x".repeat(129), "😀".repeat(128), "😀".repeat(129)),
   text,
-  oneOf("a b"),
 );
+const id = usually(8, oneOf(...known.map((agent) => agent.id), ours.id, ours.id, ours.id), noId);
+const task = usually(8, oneOf("task-1", "task-1", "task-1", LONGEST_TASK, "task-3", "over", "nothing"), noId);
 const time = usually(
   12,
   fc.constantFrom(0, 0, 0, 0, -1, 60, -299, -300, -301, 299, 300, 301, -86_400, 86_400).map(timestamp),
@@ -56,11 +56,24 @@ const time = usually(
   ),
   text,
 );
+/** Of a signature that is good; the first leaves it as it is. */
+const SPELLINGS: ((base64: string) => string)[] = [
+  (base64) => base64,
+  (base64) => base64.slice(0, -2),
+  (base64) => `${base64}=`,
+  (base64) => `${base64}\n`,
+  (base64) => base64.replace("==", "AA"),
+  (base64) => base64.replaceAll("+", "-").replaceAll("/", "_"),
+  (base64) => base64.replace(/[AQgw]==$/, (end) => `${String.fromCharCode(end.charCodeAt(0) + 1)}==`),
+  (base64) => Buffer.from(base64, "base64").subarray(1).toString("base64"),
+];
+const spelling = usually(12, fc.constant(SPELLINGS[0]), fc.constantFrom(...SPELLINGS));
 const signed = fc
-  .tuple(usually(8, fc.constant(undefined), fc.constantFrom(...known, stranger)), id, task, time)
-  .map(([other, id, task, time]) => {
+  .tuple(usually(8, fc.constant(undefined), fc.constantFrom(...known, stranger)), id, task, time, spelling)
+  .map(([other, id, task, time, spell]) => {
     const signer = other ?? known.find((agent) => agent.id === id) ?? stranger;
-    return signEnvelope({ ...signer, id }, task, time);
+    const envelope = signEnvelope({ ...signer, id }, task, time);
+    return { ...envelope, signature: spell?.(envelope.signature) ?? "" };
   });
 
 /** Changed after it was signed; `undefined` leaves a member out. */
@@ -175,21 +188,21 @@ async function ask(agents: AgentIdentityMiddleware, envelope: string, account?: 
 
 test("an assertion is judged by the contract, whatever is in it", async () => {
   const shares = {
-    accepted: 0.1,
-    request_malformed: 0.01,
+    accepted: 0.08,
+    request_malformed: 0.002,
     assertion_malformed: 0.1,
     assertion_stale: 0.05,
     assertion_invalid: 0.1,
     task_invalid: 0.02,
   };
   const agents = agentIdentityAuth(base, { jwks, assertions: directory });
-  await fuzz({ runs: 500, shares }, fc.record({ envelope, account }), async ({ envelope, account }) => {
+  await fuzz({ runs: 400, shares }, fc.record({ envelope, account }), async ({ envelope, account }) => {
     const before = judge(envelope, account, now());
     const outcomes = [await ask(agents, envelope, account), await ask(agents, envelope, account)];
     const after = judge(envelope, account, now());
     for (const outcome of outcomes) {
-      if (typeof outcome === "string") expect(outcome).toBeOneOf([before, after]);
-      else expect([before, outcome]).toEqual(["accepted", identityOf(envelope)]);
+      expect([before, after]).toContain(typeof outcome === "string" ? outcome : "accepted");
+      if (typeof outcome !== "string") expect(outcome).toEqual(identityOf(envelope));
     }
     return before;
   });
@@ -244,7 +257,7 @@ test("a directory may answer whatever it likes", async () => {
   const assertions = { findAgent: () => give(answers.agent), findTask: () => give(answers.task) };
   const agents = agentIdentityAuth(base, { jwks, assertions });
   const shares = { accepted: 0.1, assertion_invalid: 0.03, task_invalid: 0.03, directory_unavailable: 0.1 };
-  await fuzz({ runs: 300, shares }, fc.record({ agent: findAgent, task: findTask }), async (each) => {
+  await fuzz({ runs: 250, shares }, fc.record({ agent: findAgent, task: findTask }), async (each) => {
     answers = each;
     const expected = judgeAnswers(each.agent, each.task);
     const outcome = await ask(agents, encodeEnvelope(signEnvelope(ours)));

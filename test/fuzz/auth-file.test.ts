@@ -138,7 +138,7 @@ test("auth.json is one of Codex's, or an error that names it, and never overwrit
     token_malformed: 0.01,
   };
   const cases = fc.record({ file, key: apiKey, token });
-  await fuzz({ runs: 120, shares }, cases, async ({ file, key, token }) => {
+  await fuzz({ runs: 100, shares }, cases, async ({ file, key, token }) => {
     writeFileSync(authFile, file);
     const { ending, secret, corrupt } = judge(file);
     for (const outcome of [await attempt(loadAuth(config)), await attempt(loginStatus(config))]) {

@@ -16,13 +16,20 @@ interface Configured {
 const LOOPBACK = ["localhost", "127.0.0.1", "127.255.0.7", "0x7f.1", "2130706433", "[::1]", "[0:0:0:0:0:0:0:1]"];
 const OTHER_HOSTS = [
   ...["chatgpt.com", "ChatGPT.com", "chat.openai.com", "chatgpt.com.", "www.chatgpt.com", "chatgpt.com.evil.example"],
-  ...["gw.example", "xn--bcher-kva.example", "日本.example", "localhost.evil.example", "127.0.0.1.evil.example"],
+  ...[
+    "gw.example",
+    "xn--bcher-kva.example",
+    "bücher.example",
+    "日本.example",
+    "localhost.evil.example",
+    "127.0.0.1.evil.example",
+  ],
   ...["128.0.0.1", "0.0.0.0", "[::2]", "[::ffff:127.0.0.1]", "", "a b", "[::1", "%41.example", "256.256.256.256"],
 ];
 const SEGMENTS = [
   ...["backend-api", "api", "codex", "api", "codex", "wham", "agent-identities", "jwks", "foo", "v2", ""],
   ...["my-backend-api", "backend-api2", "BACKEND-API", "backend%2Dapi", "my-api", "codex2", "chatgpt.com", "."],
-  ...["..", "%2e%2e", "a%2fcodex", ";codex", "@", "日本", "%"],
+  ...["..", "%2e%2e", "a%2fcodex", ";codex", "@", "日本", "é", "%"],
 ];
 const oneOf = (...texts: string[]) => fc.constantFrom(...texts);
 /** Never in a URL by accident. */
@@ -127,7 +134,8 @@ test("what is no text is no base URL", async () => {
 
 // On Node 20 `URL.canParse` takes one-byte strings for ASCII once V8 has optimised it.
 test("a base URL outside of ASCII is read alike however often", () => {
-  for (let i = 0; i < 50_000; i++) {
-    expect(attempt(() => normalizeBaseUrl("https://b\u00fccher.example"))).toBe("https://xn--bcher-kva.example");
-  }
+  const read = Array.from({ length: 30_000 }, () =>
+    String(attempt(() => normalizeBaseUrl("https://b\u00fccher.example"))),
+  );
+  expect(Array.from(new Set(read))).toEqual(["https://xn--bcher-kva.example"]);
 });

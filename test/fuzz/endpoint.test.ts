@@ -21,7 +21,9 @@ interface Answer {
 }
 
 const LARGEST = 256 * 1024;
-const goodSet = JSON.stringify({ keys: [signingKey.jwk] });
+/** Its `kid` is one of those in the documents, where other keys have it. */
+const KID = "a";
+const goodSet = JSON.stringify({ keys: [{ ...signingKey.jwk, kid: KID }] });
 
 const bytes = fc.uint8Array({ maxLength: 300 }).map((each) => Buffer.from(each));
 const documentText = document.map((each) => JSON.stringify(each));
@@ -41,8 +43,8 @@ const body: Arbitrary<Buffer> = fc
     },
     // JSON may have space around it: so a set can be as long as it likes.
     {
-      weight: 1,
-      arbitrary: fc.constantFrom(LARGEST - 1, LARGEST, LARGEST + 1).map((size) => Buffer.from(goodSet.padEnd(size))),
+      weight: 2,
+      arbitrary: fc.constantFrom(LARGEST, LARGEST + 1).map((size) => Buffer.from(goodSet.padEnd(size))),
     },
     {
       weight: 1,
@@ -105,10 +107,10 @@ function keysIn({ status, headers, body, raw }: Answer): ReturnType<typeof readD
 }
 
 test("an answer is a good key set or counts for nothing", async () => {
-  const backend = await startBackend();
-  const good = mint({ exp: nextMonth });
+  const backend = await startBackend([{ ...signingKey.jwk, kid: KID }]);
+  const good = mint({ exp: nextMonth }, { ...signingKey, kid: KID });
   const asked = fc.record({ answer, signed: signedToken });
-  await fuzz({ runs: 150, shares: { kept: 0.2, replaced: 0.2 } }, asked, async ({ answer, signed }) => {
+  await fuzz({ runs: 120, shares: { kept: 0.2, replaced: 0.15 } }, asked, async ({ answer, signed }) => {
     // A set is old at once, so that each `ready()` asks; an old one serves on while the endpoint fails.
     const verifier = createVerifier(backend.baseUrl, { jwks: { cacheMaxAge: 1, timeoutDuration: 2_000 } });
     const { jwks } = verifier;
@@ -118,15 +120,15 @@ test("an answer is a good key set or counts for nothing", async () => {
     };
     backend.answer = undefined;
     await ask();
-    expect(jwks.status()).toMatchObject({ kids: [signingKey.kid], lastError: null });
+    expect(jwks.status()).toMatchObject({ kids: [KID], lastError: null });
 
     backend.answer = give(answer);
     await ask();
     const replacement = keysIn(answer);
     const { kids, lastError } = jwks.status();
     if (replacement === undefined) {
-      expect(lastError).toMatch(/^[a-zA-Z0-9 ()_]+$/);
-      expect(kids).toEqual([signingKey.kid]);
+      expect(lastError ?? "").toMatch(/^[a-zA-Z0-9 ()_]+$/);
+      expect(kids).toEqual([KID]);
       expect(await verifier.verify(good)).toEqual(identityOf(good));
       return "kept";
     }
