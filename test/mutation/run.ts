@@ -12,7 +12,7 @@ import { parseArgs } from "node:util";
 import type { Decision, Edit, Redundancy } from "./decision.js";
 import { DECISIONS } from "./decisions.js";
 import { REDUNDANT } from "./redundant.js";
-import { killRuns, parseSelection, Tree, whyOutOfDate, type Run } from "./tree.js";
+import { parseSelection, Tree, whyOutOfDate, type Run } from "./tree.js";
 
 /** At once, each in a copy of its own. */
 const WORKERS = 2;
@@ -34,7 +34,6 @@ const checks = [
 
 const folder = mkdtempSync(join(tmpdir(), "agent-identity-auth-mutation-"));
 const removeFolder = () => {
-  killRuns();
   rmSync(folder, { recursive: true, force: true });
 };
 for (const [signal, code] of [
@@ -62,36 +61,52 @@ async function main(): Promise<number> {
     console.log(`0 passed, ${String(problems.length)} failed`);
     return 1;
   }
-  const trees = Array.from({ length: WORKERS }, (_, i) => new Tree(join(folder, String(i))));
-  const [tree] = trees as [Tree];
-  const unmutated = await tree.run([], [...new Set(checks.map(({ noticedBy }) => noticedBy))]);
-  const failing = failuresOf(unmutated);
+  const trees = await Promise.all(Array.from({ length: WORKERS }, (_, i) => Tree.copy(join(folder, String(i)))));
+  const selections = [...new Set(checks.map(({ noticedBy }) => noticedBy))];
+  const unmutated = await share(trees, [...new Set(selections.map(fileOf))], (tree, file) =>
+    tree.run(
+      [],
+      selections.filter((selection) => fileOf(selection) === file),
+    ),
+  );
+  const failing = [...unmutated.flatMap(failuresOf), ...unknownSelections(selections, unmutated)];
   if (failing.length > 0) {
     console.error(`The tests have to pass before anything is taken away:\n${failing.join("\n")}`);
     console.log(`0 passed, ${String(failing.length)} failed`);
     return 1;
   }
-  console.log(`unmutated: ${String(unmutated.tests.length)} tests pass (${String(Date.now() - startedAt)} ms)\n`);
+  console.log(
+    `unmutated: ${String(unmutated.flatMap(({ tests }) => tests).length)} tests pass (${String(Date.now() - startedAt)} ms)\n`,
+  );
 
   let failed = 0;
-  const queue = checks.entries();
-  const lines: string[] = [];
-  const work = async (own: Tree) => {
-    for (const [i, check] of queue) {
-      const began = Date.now();
-      const { ok, verdict } = check.judge(await own.run(check.edits, [check.noticedBy]));
-      if (!ok) failed++;
-      lines[i] =
-        `${ok ? "ok  " : "FAIL"} ${check.name.padEnd(76)} ${String(Date.now() - began).padStart(6)} ms  ${verdict}`;
-      while (next < lines.length && lines[next] !== undefined) console.log(lines[next++]);
-    }
-  };
-  let next = 0;
-  await Promise.all(trees.map(work));
+  await share(trees, checks, async (tree, check) => {
+    const began = Date.now();
+    const { ok, verdict } = check.judge(await tree.run(check.edits, [check.noticedBy]));
+    if (!ok) failed++;
+    const duration = `${String(Date.now() - began).padStart(6)} ms`;
+    console.log(`${ok ? "ok  " : "FAIL"} ${check.name.padEnd(76)} ${duration}  ${verdict}`);
+  });
+  await Promise.all(trees.map((own) => own.close()));
   console.log(`\n${String(REDUNDANT.filter(isWanted).length)} of them are not noticed alone, for the reasons given`);
   console.log(`${String(Math.round((Date.now() - startedAt) / 1000))} s`);
   console.log(`${String(checks.length - failed)} passed, ${String(failed)} failed`);
   return failed > 0 ? 1 : 0;
+}
+
+/** Each tree takes the next item as soon as it has done one. The results are in the order of the items. */
+async function share<T, R>(trees: Tree[], items: T[], act: (tree: Tree, item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = [];
+  const queue = items.entries();
+  const work = async (tree: Tree) => {
+    for (const [i, item] of queue) results[i] = await act(tree, item);
+  };
+  await Promise.all(trees.map(work));
+  return results;
+}
+
+function fileOf(selection: string): string {
+  return parseSelection(selection).file;
 }
 
 function outOfDate(): string[] {
@@ -107,19 +122,23 @@ function sameName(): string[] {
   return names.filter((name, i) => names.indexOf(name) !== i).map((name) => `there are two decisions named: ${name}`);
 }
 
-/** Of the run without any edit: each selection must name tests, and all must pass. */
+/** Of a run without any edit. */
 function failuresOf({ tests, broken }: Run): string[] {
-  const unknown = checks
-    .map(({ noticedBy }) => noticedBy)
-    .filter((selection, i, all) => {
-      const { file, name } = parseSelection(selection);
-      return all.indexOf(selection) === i && !tests.some((test) => test.file === file && test.name.includes(name));
-    });
+  const failed = tests.filter(({ passed }) => !passed);
   return [
     ...(broken === undefined ? [] : [broken]),
-    ...unknown.map((selection) => `there is no such test: ${selection}`),
-    ...tests.filter(({ passed }) => !passed).map(({ file, name, failure }) => `${file} > ${name}\n${failure}`),
+    ...failed.map(({ file, name, failure }) => `${file} > ${name}\n${failure}`),
   ];
+}
+
+function unknownSelections(selections: string[], runs: Run[]): string[] {
+  const tests = runs.flatMap((run) => run.tests);
+  return selections
+    .filter((selection) => {
+      const { file, name } = parseSelection(selection);
+      return !tests.some((test) => test.file === file && test.name.includes(name));
+    })
+    .map((selection) => `there is no such test: ${selection}`);
 }
 
 function checkOfDecision({ name, noticedBy, edits }: Decision): Check {

@@ -1,17 +1,16 @@
-/** Copies of the tree in which decisions are taken away, and the tests run in them. */
+/** Copies of the tree in which decisions are taken away, each with a Vitest of its own that stays. */
 
-import { spawn, type ChildProcess } from "node:child_process";
-import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
 import { basename, join, relative } from "node:path";
+import { createVitest, type Vitest } from "vitest/node";
 import type { Edit } from "./decision.js";
 
 const ROOT = join(import.meta.dirname, "../..");
 const COPIED = ["src", "test", "package.json", "tsconfig.json", "vitest.config.ts"];
 /** Large, or with a Vitest of their own. */
-const LEFT_OUT = ["node_modules", join("test", "codex"), join("test", "package"), join("test", "mutation")];
+const LEFT_OUT = ["codex", "package", "mutation"].map((name) => join("test", name));
 /** ms. A decision without which a test waits for ever is noticed after this. */
 const TEST_TIMEOUT = 15_000;
-const RUN_TIMEOUT = 180_000;
 
 export interface TestResult {
   /** With the names of the `describe` blocks around it. */
@@ -24,14 +23,8 @@ export interface TestResult {
 
 export interface Run {
   tests: TestResult[];
-  /** What went wrong outside of any test: an import, a syntax error, the time. */
+  /** What went wrong outside of any test: an import, a syntax error. */
   broken: string | undefined;
-}
-
-const running = new Set<ChildProcess>();
-
-export function killRuns(): void {
-  for (const child of running) child.kill("SIGKILL");
 }
 
 /** `undefined` if the text to find is there exactly once. */
@@ -44,10 +37,15 @@ export function whyOutOfDate({ file, find }: Edit): string | undefined {
 
 export class Tree {
   readonly #path: string;
+  readonly #vitest: Vitest;
+
+  private constructor(path: string, vitest: Vitest) {
+    this.#path = path;
+    this.#vitest = vitest;
+  }
 
   /** @param path of a directory that is not there yet */
-  constructor(path: string) {
-    this.#path = path;
+  static async copy(path: string): Promise<Tree> {
     mkdirSync(path);
     for (const name of COPIED) {
       cpSync(join(ROOT, name), join(path, name), {
@@ -56,6 +54,16 @@ export class Tree {
       });
     }
     symlinkSync(join(ROOT, "node_modules"), join(path, "node_modules"));
+    const vitest = await createVitest("test", {
+      root: path,
+      watch: false,
+      reporters: [{}],
+      silent: true,
+      maxWorkers: 1,
+      testTimeout: TEST_TIMEOUT,
+    });
+    await vitest.standalone();
+    return new Tree(path, vitest);
   }
 
   /** Runs the tests with these edits, and puts everything back. */
@@ -66,35 +74,62 @@ export class Tree {
       const before = readFileSync(path, "utf8");
       if (!originals.has(path)) originals.set(path, before);
       // A function, because a replacement may contain `$`.
-      writeFileSync(
-        path,
-        before.replace(find, () => replace),
-      );
+      const after = before.replace(find, () => replace);
+      this.#write(path, after);
     }
     try {
-      return await this.#vitest(selections, edits.length > 0);
+      return await this.#test(selections.map(parseSelection));
     } finally {
-      for (const [path, content] of originals) writeFileSync(path, content);
+      for (const [path, content] of originals) this.#write(path, content);
     }
   }
 
-  async #vitest(selections: string[], bail: boolean): Promise<Run> {
-    const parsed = selections.map(parseSelection);
-    const files = [...new Set(parsed.map(({ file }) => join("test", file)))];
-    const names = parsed.map(({ name }) => name);
-    const report = join(this.#path, "report.json");
-    rmSync(report, { force: true });
-    const args = [join(ROOT, "node_modules/vitest/vitest.mjs"), "run", "--maxWorkers=1", "--reporter=json"];
-    args.push(`--outputFile=${report}`, `--testTimeout=${String(TEST_TIMEOUT)}`);
-    if (bail) args.push("--bail=1");
-    if (!names.includes("")) args.push("-t", [...new Set(names)].map(escapeForRegExp).join("|"));
-    const output = await execute([...args, ...files], this.#path);
-    if (!existsSync(report)) return { tests: [], broken: output.slice(-2_000) || "Vitest gave no report" };
-    return readReport(JSON.parse(readFileSync(report, "utf8")) as Report, join(this.#path, "test"));
+  close(): Promise<void> {
+    return this.#vitest.close();
+  }
+
+  #write(path: string, content: string): void {
+    writeFileSync(path, content);
+    this.#vitest.invalidateFile(path);
+  }
+
+  async #test(selections: Selection[]): Promise<Run> {
+    const files = [...new Set(selections.map(({ file }) => join(this.#path, "test", file)))];
+    const names = [...new Set(selections.map(({ name }) => escapeForRegExp(name)))];
+    // A selection without a name is an empty alternative: it selects every test.
+    this.#vitest.setGlobalTestNamePattern(new RegExp(names.join("|")));
+    const specifications = await this.#vitest.globTestSpecifications(files);
+    const { testModules: modules, unhandledErrors } = await this.#vitest.runTestSpecifications(specifications);
+    // Vitest hands out what earlier runs have left as well.
+    const testModules = modules.filter(({ moduleId }) => files.includes(moduleId));
+    const tests = testModules.flatMap((module) =>
+      [...module.children.allTests()].flatMap((test): TestResult[] => {
+        const { state, errors = [] } = test.result();
+        if (state !== "passed" && state !== "failed") return [];
+        return [
+          {
+            name: test.fullName.replaceAll(" > ", " "),
+            file: relative(join(this.#path, "test"), module.moduleId),
+            passed: state === "passed",
+            failure: errors.map(({ message }) => message).join("\n"),
+          },
+        ];
+      }),
+    );
+    const outside = [...testModules.flatMap((module) => module.errors()), ...unhandledErrors];
+    // An error outside of the tests breaks a run only where no test has failed: it may be what the failure has left behind.
+    const broken = tests.every(({ passed }) => passed) ? outside.map(messageOf)[0] : undefined;
+    return { tests, broken: broken ?? (tests.length === 0 ? "no test ran" : undefined) };
   }
 }
 
-export function parseSelection(selection: string): { file: string; name: string } {
+interface Selection {
+  file: string;
+  /** What the names of the tests contain; empty for all of them. */
+  name: string;
+}
+
+export function parseSelection(selection: string): Selection {
   const [file = "", name = ""] = selection.split(" > ", 2);
   return { file, name };
 }
@@ -103,40 +138,6 @@ function escapeForRegExp(text: string): string {
   return text.replace(/[.*+?^${}()|[\]\\]/g, "\\$&");
 }
 
-/** Its output, whatever its exit status. */
-function execute(args: string[], cwd: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, args, { cwd, env: { ...process.env, NO_COLOR: "1" }, timeout: RUN_TIMEOUT });
-    running.add(child);
-    let output = "";
-    for (const stream of [child.stdout, child.stderr]) stream.on("data", (chunk: Buffer) => (output += String(chunk)));
-    child.on("error", reject).on("close", () => {
-      running.delete(child);
-      resolve(output);
-    });
-  });
-}
-
-/** What is used of Vitest's JSON. */
-interface Report {
-  testResults: {
-    name: string;
-    message: string;
-    assertionResults: { fullName: string; status: string; failureMessages: string[] | null }[];
-  }[];
-}
-
-function readReport({ testResults }: Report, testFolder: string): Run {
-  const tests = testResults.flatMap(({ name: path, assertionResults }) =>
-    assertionResults
-      .filter(({ status }) => status === "passed" || status === "failed")
-      .map(({ fullName, status, failureMessages }) => ({
-        name: fullName,
-        file: relative(testFolder, path),
-        passed: status === "passed",
-        failure: (failureMessages ?? []).join("\n"),
-      })),
-  );
-  const broken = testResults.find(({ assertionResults, message }) => assertionResults.length === 0 && message !== "");
-  return { tests, broken: broken?.message };
+function messageOf(error: unknown): string {
+  return String((error as { message?: unknown } | null)?.message ?? error);
 }

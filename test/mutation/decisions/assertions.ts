@@ -166,6 +166,18 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
       `${ASSERTIONS} > that gives no key`,
     ],
     [
+      "a key of small order is no key",
+      "publicKey === undefined || publicKey.isOfSmallOrder",
+      "publicKey === undefined",
+      "attacks/assertions.test.ts > a key of small order",
+    ],
+    [
+      "a key of small order is found whatever its sign",
+      "(withoutSign[31] ?? 0) & 0x7f",
+      "(withoutSign[31] ?? 0) & 0xff",
+      "attacks/assertions.test.ts > a key of small order",
+    ],
+    [
       "a registration is of an id that is one",
       "if (!isAssertionId(agentRuntimeId) || issuedAt === undefined)",
       "if (issuedAt === undefined)",

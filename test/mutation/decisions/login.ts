@@ -187,8 +187,8 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
   ...decisionsOf("login/auth-config.ts", `${LOGIN} > the configuration`, [
     [
       "authApiBaseUrl is held to the rules of the base URL",
-      'authApiBaseUrl && parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href.replace(/\\/+$/, ""),',
-      "authApiBaseUrl && (void parseServerUrl, authApiBaseUrl),",
+      'parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href',
+      "(void parseServerUrl, authApiBaseUrl)",
     ],
     [
       "tokens are verified against the configured base URL",

@@ -27,8 +27,8 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
     ["a base URL that is a JWKS URL is refused", "  if (path.endsWith(JWKS_PATH)) {", '  if (path === "") {'],
     [
       "a base URL is absolute, in its plain spelling",
-      "/^https?:\\/\\/[^\\s\\\\/][^\\s\\\\]*$/i.test(value) && URL.canParse(value)",
-      "URL.canParse(value)",
+      "/^https?:\\/\\/[^\\s\\\\/][^\\s\\\\]*$/i.test(value);",
+      "value.length > 0;",
     ],
     [
       "what is wrong with a base URL is said without its text",
@@ -345,15 +345,21 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
   ...decisionsOf("verify/middleware.ts", EXPRESS, [
     [
       "authenticate always requires credentials",
-      "identityOrThrow(await authenticate(req), toError)",
-      "identityOrThrow((authenticate, (await authenticateAsConfigured(req)) as AgentIdentity), toError)",
+      "...authenticating(authenticator.authenticate),",
+      "...authenticating(authenticateAsConfigured as never),",
       `${EXPRESS} > authenticate serves`,
     ],
     [
       "a restricted handler is restricted",
-      "createHandler(restrictTo(restrictions), toError)",
-      "createHandler((restrictTo(restrictions), authenticate), toError)",
+      "createHandler(restricted, toError)",
+      "createHandler(authenticator.authenticate, toError)",
       `${EXPRESS} > restrictTo trusts no identity`,
+    ],
+    [
+      "authenticate of a restricted handler is restricted",
+      "authenticating(restricted));",
+      "authenticating(authenticator.authenticate));",
+      `${KOA} > and so does what restrictTo gives`,
     ],
   ]),
   ...decisionsOf("verify/outcome.ts", FETCH, [
