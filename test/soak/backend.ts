@@ -32,8 +32,9 @@ export interface JwksFetchRecord {
   closedAt: number | null;
   /** Whether all of the answer was sent. */
   isComplete: boolean;
-  /** What a good answer published; `null` for a faulty one. */
+  /** What a good answer published; `null` if there was none. */
   readonly kids: readonly string[] | null;
+  /** How it was answered, if not well. */
   readonly fault: FaultKind | null;
 }
 

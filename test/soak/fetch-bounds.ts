@@ -19,6 +19,8 @@ export const MOST_IN_COOLDOWN = 2;
 export interface FetchCount {
   readonly total: number;
   readonly failed: number;
+  /** Those that the server gave up before they arrived at the endpoint, or may have given up before it had the answer. */
+  readonly unclear: number;
   /** In any stretch of `cooldownDuration`. */
   readonly mostInCooldown: number;
   /** What is against the contract. */
@@ -27,7 +29,7 @@ export interface FetchCount {
 
 /** What is known of one deployment. */
 export interface FetchEvidence {
-  /** In the order of their arrival. */
+  /** In the order in which they were asked for. */
   readonly fetches: readonly JwksFetchRecord[];
   /** Of each fetch, whether an unknown key id may have started it. */
   readonly startedByUnknownKid: readonly boolean[];
@@ -53,6 +55,7 @@ export function countFetches({ fetches, startedByUnknownKid, served }: FetchEvid
   return {
     total: fetches.length,
     failed: fetches.filter(({ fault }) => fault !== null).length,
+    unclear: fetches.filter((fetch) => fetch.fault === null && surelyKnownAt(fetch) === Infinity).length,
     mostInCooldown: Math.max(0, ...fetches.map((_, i) => inCooldownOf(i))),
     excesses,
   };

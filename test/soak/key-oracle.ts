@@ -36,7 +36,7 @@ export class KeyOracle {
   /** By fetch: whether it may have been an unknown key id that started it. */
   #startedByUnknownKid: readonly boolean[] = [];
 
-  /** @param fetches of one deployment, in the order of their arrival */
+  /** @param fetches of one deployment, in the order in which they were asked for */
   constructor(fetches: readonly JwksFetchRecord[]) {
     this.#fetches = fetches;
     const replacedAt = (fetchNumber: number) => Math.min(...fetches.slice(fetchNumber + 1).map(surelyKnownAt));

@@ -38,11 +38,24 @@ export interface Evidence {
   readonly schedule: Schedule;
   /** ms since the epoch at the start of the run. */
   readonly startedAt: number;
-  readonly fetches: readonly JwksFetchRecord[];
+  /** By deployment. */
+  readonly fetches: readonly (readonly JwksFetchRecord[])[];
   /** When each revocable agent was revoked; nothing for those that were not. */
   readonly revocations: readonly (Span | null | undefined)[];
   readonly requests: readonly RequestRecord[];
 }
+
+const POSSIBLE_OUTCOMES = [
+  "accepted",
+  "keys_unavailable",
+  "directory_unavailable",
+  "key_untrusted",
+  "signature_invalid",
+  "workspace_not_allowed",
+  "token_expired",
+  "assertion_invalid",
+  "task_invalid",
+];
 
 /** ms for which a key is new. */
 const NEW_FOR = 1_000;
@@ -55,7 +68,7 @@ export class Oracle {
     this.#evidence = evidence;
     const { schedule, fetches, requests } = evidence;
     this.keys = schedule.deployments.map((_, deployment) => {
-      const keys = new KeyOracle(fetches.filter((fetch) => fetch.deployment === deployment));
+      const keys = new KeyOracle(fetches[deployment] ?? []);
       const ofUnknownKids = requests.flatMap(({ truth, sentAt, answeredAt }): Span[] => {
         if (truth.kind !== "token" || truth.deployment !== deployment) return [];
         const span: Span = [sentAt, answeredAt];
@@ -66,14 +79,20 @@ export class Oracle {
     });
   }
 
-  /** Why the answer was right, or another outcome would have been; `undefined` if it was wrong. */
-  judge(request: RequestRecord, outcome = request.outcome): Reason | undefined {
-    const { truth, identity, sentAt, answeredAt } = request;
+  /** Why the answer was right; `undefined` if it was wrong. */
+  judge({ truth, outcome, identity, sentAt, answeredAt }: RequestRecord): Reason | undefined {
     const span: Span = [sentAt, answeredAt];
     if (truth.kind === "condemned") return outcome === truth.code ? "refused at sight" : undefined;
-    const isMistaken = request.outcome === "accepted" && truth.kind !== "registration" && identity !== truth.agent;
-    if (outcome === "accepted" && isMistaken) return undefined;
+    if (outcome === "accepted" && truth.kind !== "registration" && identity !== truth.agent) return undefined;
     return truth.kind === "token" ? this.#judgeToken(truth, outcome, span) : this.#judgeAssertion(truth, outcome, span);
+  }
+
+  /** What would have been right. */
+  possibleOutcomes({ truth, ...request }: RequestRecord): string[] {
+    if (truth.kind === "condemned") return [truth.code];
+    return POSSIBLE_OUTCOMES.filter(
+      (outcome) => this.judge({ ...request, truth, outcome, identity: truth.agent }) !== undefined,
+    );
   }
 
   #judgeToken(truth: TokenTruth, outcome: string, span: Span): Reason | undefined {

@@ -22,6 +22,7 @@ import { startChild, type Child } from "../../bench/processes.js";
 import { createSigningKey, type SigningKey } from "../support/agents.js";
 import type { BackendSetUp, JwksFetchRecord } from "./backend.js";
 import { createRunClock, monotonicNow } from "./clock.js";
+import { createFetchLogs } from "./fetch-log.js";
 import type { LoadProgress, LoadSetUp, RequestRecord } from "./load.js";
 import type { Evidence } from "./oracle.js";
 import { createReport } from "./report.js";
@@ -92,8 +93,10 @@ async function run(schedule: Schedule) {
       isOver = progress.isOver;
     }
     const measured = (await server.ask({ report: true })) as ServerReport;
-    const fetches = (await backend.ask({ report: true })) as JwksFetchRecord[];
-    const evidence: Evidence = { schedule, startedAt, fetches, revocations: measured.revocations, requests };
+    const arrived = (await backend.ask({ report: true })) as JwksFetchRecord[];
+    const { fetchesAsked, revocations } = measured;
+    const fetches = createFetchLogs(schedule.deployments.length, fetchesAsked, arrived);
+    const evidence: Evidence = { schedule, startedAt, fetches, revocations, requests };
     return createReport(evidence, measured);
   } finally {
     await Promise.all([load.stop(), server.stop(), backend.stop()]);

@@ -28,7 +28,14 @@ export interface RunningServer {
   readonly agentTokens: readonly string[];
 }
 
+/** Times in ms since the start of the run. */
+export interface FetchAsked {
+  readonly deployment: number;
+  readonly askedAt: number;
+}
+
 export interface ServerReport {
+  readonly fetchesAsked: readonly FetchAsked[];
   /** When each of the agents to be revoked was: somewhere in this span. */
   readonly revocations: readonly Span[];
   /** ms. */
@@ -48,13 +55,17 @@ let issuer: Issuer;
 let revocable: readonly string[];
 let heapBefore = 0;
 const revocations: Span[] = [];
+const fetchesAsked: FetchAsked[] = [];
 const loop = monitorEventLoopDelay({ resolution: 10 });
 
-// Each fetch of keys says when it was asked for: that is what the age of a key set is counted from, and no other process
-// can tell it as well. Nothing else is changed.
+// Each fetch of keys says when it was asked for, and is noted: the age of a key set is counted from then, and on a slow
+// machine a fetch may be given up before it arrives anywhere. Nothing else is changed.
 const fetchFromNetwork = globalThis.fetch;
 globalThis.fetch = (url, init) => {
-  const headers = { ...(init?.headers as Record<string, string>), [ASKED_AT_HEADER]: String(clock()) };
+  const askedAt = clock();
+  const deployment = /\/d(\d+)\//.exec(url as string)?.[1];
+  if (deployment !== undefined) fetchesAsked.push({ deployment: Number(deployment), askedAt });
+  const headers = { ...(init?.headers as Record<string, string>), [ASKED_AT_HEADER]: String(askedAt) };
   return fetchFromNetwork(url, { ...init, headers });
 };
 
@@ -83,6 +94,7 @@ async function setUp({ schedule: given, backendUrl }: ServerSetUp): Promise<Runn
     app.get(`/d${i}/restricted`, bearer.restrictTo({ forcedChatgptWorkspaceId: ALLOWED_ACCOUNT }), sayWho);
     app.get(`/d${i}/both`, agentIdentityAuth(baseUrl, { ...options, assertions: issuer.directory }), sayWho);
   });
+  await fetch(backendUrl); // Node loads its `fetch` when it is first called, which is no part of the first fetch of keys
   app.use(issuer.router());
   app.use(agentIdentityErrorHandler());
   const server = createServer(app);
@@ -110,6 +122,7 @@ async function revoke(index: number): Promise<void> {
 async function report(): Promise<ServerReport> {
   loop.disable();
   return {
+    fetchesAsked,
     revocations,
     eventLoopDelay: { p99: loop.percentile(99) / 1e6, max: loop.max / 1e6 },
     peakMemory: process.resourceUsage().maxRSS * 1024,
