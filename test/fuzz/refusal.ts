@@ -40,7 +40,7 @@ export interface Sent {
 }
 
 /** @returns the code of the error */
-export function expectRefusal(error: unknown, sent: Sent, realm = "agent-identity"): string {
+export function expectRefusal(error: unknown, sent: Sent): string {
   expect(error).toBeInstanceOf(Error);
   const { code, status, statusCode, message, expose, headers, cause } = error as AgentIdentityError;
   const [expectedStatus, challengeError] = REFUSALS[code] ?? expect.fail(`unknown code: ${inspect(error)}`);
@@ -51,7 +51,7 @@ export function expectRefusal(error: unknown, sent: Sent, realm = "agent-identit
   expect(message).toBe(messages.get(code));
 
   const description = challengeError && `, error="${challengeError}", error_description="${message}"`;
-  const challenge = `Bearer realm="${realm}"${description ?? ""}`;
+  const challenge = `Bearer realm="agent-identity"${description ?? ""}`;
   expect(headers).toEqual({
     "Cache-Control": "no-store",
     ...(status === 503

@@ -95,8 +95,8 @@ const ofMembers: Arbitrary<Mutation> = fc
     return parts.join(".");
   });
 
-const spliceIn = (tokens: readonly string[]): Arbitrary<Mutation> =>
-  fc.tuple(fc.constantFrom(...tokens), fc.nat({ max: 6 })).map(([other, which]) => (token) => {
+const spliceIn = (tokens: Arbitrary<string>): Arbitrary<Mutation> =>
+  fc.tuple(tokens, fc.nat({ max: 6 })).map(([other, which]) => (token) => {
     const [mine, theirs] = [token.split("."), other.split(".")];
     return mine.map((part, i) => (which & (1 << i) ? (theirs[i] ?? "") : part)).join(".");
   });
@@ -108,7 +108,7 @@ const ofParts: Arbitrary<Mutation> = fc.tuple(fc.nat({ max: 2 }), fc.constantFro
 );
 
 /** These tokens, as they are or changed in one to three ways. */
-export function mutated(tokens: readonly string[]): Arbitrary<string> {
+export function mutated(tokens: Arbitrary<string>): Arbitrary<string> {
   const mutation = fc.oneof(
     { weight: 4, arbitrary: ofCharacters },
     { weight: 2, arbitrary: otherSpelling },
@@ -118,7 +118,7 @@ export function mutated(tokens: readonly string[]): Arbitrary<string> {
     { weight: 1, arbitrary: ofParts },
   );
   return fc
-    .tuple(fc.constantFrom(...tokens), fc.array(mutation, { maxLength: 3 }))
+    .tuple(tokens, fc.array(mutation, { maxLength: 3 }))
     .map(([token, mutations]) => mutations.reduce((changed, mutate) => mutate(changed), token));
 }
 
