@@ -16,10 +16,11 @@ declare module "fastify" {
 }
 
 const signer = createAgent("agent-2");
-const options = () => ({ realm: "tasks", assertions: createDirectory(signer) });
+/** One for both servers: what it says of a task has its time in it. */
+const options = { realm: "tasks", assertions: createDirectory(signer) };
 
 async function startFastify(baseUrl: string): Promise<string> {
-  const agents = agentIdentityAuth(baseUrl, options());
+  const agents = agentIdentityAuth(baseUrl, options);
   const admins = agents.restrictTo({ forcedChatgptWorkspaceId: "acct-1" });
 
   const app = Fastify();
@@ -46,7 +47,7 @@ async function startFastify(baseUrl: string): Promise<string> {
 }
 
 async function startExpress(baseUrl: string): Promise<string> {
-  const agents = agentIdentityAuth(baseUrl, options());
+  const agents = agentIdentityAuth(baseUrl, options);
   const answer: RequestHandler = (req, res) => res.json(req.agentIdentity);
   const app = express();
   app.get("/", agents, answer);
