@@ -17,7 +17,7 @@ const faces = String.raw`^\.\./[^/]+\.js$`;
 const frameworks = "^(express|koa|hono)";
 
 export default defineConfig(
-  globalIgnores(["dist/", "bench/node_modules/", "test/codex/node_modules/"]),
+  globalIgnores(["dist/", "docs/api/", "bench/node_modules/", "test/codex/node_modules/"]),
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,

@@ -1,4 +1,7 @@
-/** Servers that speak `Request` and `Response`, on Node. */
+/**
+ * Servers that speak `Request` and `Response`, on Node.
+ * @module
+ */
 
 import type { AgentIdentity } from "./protocol/agent-identity.js";
 import type { LoginRestrictions } from "./protocol/login-restrictions.js";
@@ -12,7 +15,10 @@ export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
 
-/** @typeParam Identity what a handler gets: `undefined` too, where credentials are not required */
+/**
+ * Two ways to let only authenticated requests through.
+ * @typeParam Identity what a handler gets: `undefined` too, where credentials are not required
+ */
 export interface Protection<Identity extends AgentIdentity | undefined> {
   /**
    * Credentials are always required.
@@ -28,12 +34,14 @@ export interface Protection<Identity extends AgentIdentity | undefined> {
   ): (request: Request, ...rest: Rest) => Promise<Response>;
 }
 
-export interface AgentIdentityAuth<Identity extends AgentIdentity | undefined> extends Protection<Identity> {
+/** What `agentIdentityAuth` gives. */
+export interface AgentIdentityProtection<Identity extends AgentIdentity | undefined> extends Protection<Identity> {
   /**
    * Authenticates and applies login restrictions, against the same base URL.
    * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
    */
   restrictTo(restrictions: LoginRestrictions): Protection<AgentIdentity>;
+  /** The core without a framework, with the same base URL and options. */
   readonly verifier: Verifier;
 }
 
@@ -46,15 +54,15 @@ export interface AgentIdentityAuth<Identity extends AgentIdentity | undefined> e
 export function agentIdentityAuth(
   baseUrl: string,
   options?: AgentIdentityAuthOptions & { credentialsRequired?: true | undefined },
-): AgentIdentityAuth<AgentIdentity>;
+): AgentIdentityProtection<AgentIdentity>;
 export function agentIdentityAuth(
   baseUrl: string,
   options?: AgentIdentityAuthOptions,
-): AgentIdentityAuth<AgentIdentity | undefined>;
+): AgentIdentityProtection<AgentIdentity | undefined>;
 export function agentIdentityAuth(
   baseUrl: string,
   options?: AgentIdentityAuthOptions,
-): AgentIdentityAuth<AgentIdentity | undefined> {
+): AgentIdentityProtection<AgentIdentity | undefined> {
   const authenticator = createAuthenticator(baseUrl, options);
   const { verifier, toError, authenticate, authenticateAsConfigured, restrictTo } = authenticator;
   return {

@@ -1,4 +1,7 @@
-/** Express, and the framework-free core. */
+/**
+ * Express, and the framework-free core.
+ * @module
+ */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentIdentity } from "./protocol/agent-identity.js";
@@ -17,6 +20,7 @@ export { createJwksResolver } from "./verify/jwks-resolver.js";
 export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
 export type { JwksStore } from "./verify/jwks-store.js";
 export type { JwksResolver, JwksStatus } from "./verify/key-source.js";
+export type { Authenticating, MiddlewareMembers } from "./verify/middleware.js";
 export { createVerifier } from "./verify/verifier.js";
 export type { Verifier, VerifierOptions } from "./verify/verifier.js";
 
@@ -30,8 +34,10 @@ declare global {
   }
 }
 
+/** Express middleware, in as much of Express' terms as it needs. */
 export type AgentIdentityHandler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
 
+/** What `agentIdentityAuth` gives: to be mounted as it is, or with `restrictTo`. */
 export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<AgentIdentityHandler>;
 
 /**

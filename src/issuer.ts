@@ -1,4 +1,7 @@
-/** A backend of one's own: mints tokens, serves the JWKS, registers tasks, and is the directory for AgentAssertions. */
+/**
+ * A backend of one's own: mints tokens, serves the JWKS, registers tasks, and is the directory for AgentAssertions.
+ * @module
+ */
 
 import { generateKeyPairSync } from "node:crypto";
 import { Agents } from "./issuer/agents.js";
@@ -18,6 +21,7 @@ export type { MintClaims } from "./issuer/mint.js";
 export type { PublishedKeys, SigningKey } from "./issuer/signing-keys.js";
 export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/agent-directory.js";
 
+/** Options of `createIssuer`. */
 export interface IssuerOptions {
   /**
    * Keyv-shaped; default: the memory of this process. It holds **private signing keys**: whoever can read it can sign
@@ -33,12 +37,15 @@ export interface IssuerOptions {
   audience?: string | undefined;
 }
 
+/** What `mint` gives. */
 export interface MintedToken {
   /** A secret: whoever has it is the agent, and it holds the agent's private key. */
   readonly token: string;
+  /** The agent: the one that was asked for, or a new one. */
   readonly agentRuntimeId: string;
 }
 
+/** A backend of one's own, made by `createIssuer`. */
 export interface Issuer {
   /**
    * A token for an agent, which is entered in the directory with the public half of a new key. Minting for an agent

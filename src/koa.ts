@@ -1,4 +1,7 @@
-/** Koa 2 and 3. */
+/**
+ * Koa 2 and 3.
+ * @module
+ */
 
 import type { IncomingMessage } from "node:http";
 import type { AgentIdentity } from "./protocol/agent-identity.js";
@@ -9,6 +12,7 @@ import { createMiddleware, type MiddlewareMembers } from "./verify/middleware.js
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+export type { Authenticating, MiddlewareMembers } from "./verify/middleware.js";
 
 /** For `new Koa<AgentIdentityState>()`. */
 export interface AgentIdentityState {
@@ -18,12 +22,16 @@ export interface AgentIdentityState {
 
 /** What the middleware needs of a Koa context. */
 export interface AgentIdentityContext {
+  /** Node's own request: only its headers are read. */
   readonly req: IncomingMessage;
+  /** Where the identity goes. */
   readonly state: AgentIdentityState;
 }
 
+/** Koa middleware, in as much of Koa's terms as it needs. */
 export type AgentIdentityHandler = (ctx: AgentIdentityContext, next: () => Promise<unknown>) => Promise<unknown>;
 
+/** What `agentIdentityAuth` gives: to be mounted as it is, or with `restrictTo`. */
 export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<AgentIdentityHandler>;
 
 /**
@@ -51,9 +59,13 @@ function createHandler(authenticate: Authenticate, toError: ErrorFactory): Agent
 
 /** What the error handler needs of a Koa context. */
 export interface ErrorContext {
+  /** Whether it is too late for an answer of ours. */
   readonly headerSent: boolean;
+  /** Of the answer. */
   status: number;
+  /** Of the answer. */
   body: unknown;
+  /** Sets headers of the answer. */
   set(headers: Record<string, string>): void;
 }
 
@@ -62,15 +74,13 @@ export interface ErrorContext {
  * Codex clients need, and throws all others on. Without it, Koa answers with status, headers and plain text.
  */
 export function agentIdentityErrorHandler() {
-  return async function agentIdentityErrorHandler(ctx: ErrorContext, next: () => Promise<unknown>): Promise<void> {
-    try {
-      await next();
-    } catch (error) {
+  return function agentIdentityErrorHandler(ctx: ErrorContext, next: () => Promise<unknown>): Promise<unknown> {
+    return next().catch((error: unknown) => {
       const answer = toErrorAnswer(error);
       if (answer === undefined || ctx.headerSent) throw error;
       ctx.status = answer.status;
       ctx.set({ ...answer.headers });
       ctx.body = answer.body;
-    }
+    });
   };
 }

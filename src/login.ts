@@ -1,4 +1,7 @@
-/** Signing in as an agent: load, save, status, log out, and login restrictions at start-up. */
+/**
+ * Signing in as an agent: load, save, status, log out, and login restrictions at start-up.
+ * @module
+ */
 
 import type { AgentIdentity } from "./protocol/agent-identity.js";
 import { findLoginViolation } from "./protocol/login-restrictions.js";
@@ -19,10 +22,13 @@ export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityError, AgentIdentityErrorCode } from "./verify/errors.js";
 export type { AgentIdentityAuth, AuthorizationHeaders, RegisterTaskOptions } from "./login/agent-identity-auth.js";
 export type { AuthConfig } from "./login/auth-config.js";
+export type { AuthCredentialsStoreMode } from "./login/auth-store.js";
 export { LoginError } from "./login/login-error.js";
 export type { LoginErrorCode } from "./login/login-error.js";
 
+/** Signed in with an API key. */
 export interface ApiKeyAuth {
+  /** As in `auth.json`. */
   readonly mode: "apikey";
   /** A secret. Not enumerable, so that no serialisation shows it. */
   readonly apiKey: string;
@@ -74,11 +80,22 @@ export async function logout(config: AuthConfig): Promise<boolean> {
   return removeCredentials(resolveConfig("logout", config).codexHome);
 }
 
-/** Holds no secret. `message` is what `codex login status` prints. */
-export type LoginStatus =
-  | { readonly mode: "agentIdentity"; readonly message: string; readonly identity: AgentIdentity }
-  | { readonly mode: "apikey"; readonly message: string }
-  | { readonly mode: undefined; readonly message: string };
+/** How one is signed in. Holds no secret. */
+export type LoginStatus = {
+  /** What `codex login status` prints. */
+  readonly message: string;
+} & (
+  | {
+      /** As in `auth.json`; `undefined` when signed out. */
+      readonly mode: "agentIdentity";
+      /** Who one is, verified. */
+      readonly identity: AgentIdentity;
+    }
+  | {
+      /** As in `auth.json`; `undefined` when signed out. */
+      readonly mode: "apikey" | undefined;
+    }
+);
 
 /** How one is signed in, verified as by `loadAuth`; `CODEX_API_KEY` is not looked at. @throws as `loadAuth` */
 export async function loginStatus(config: AuthConfig): Promise<LoginStatus> {

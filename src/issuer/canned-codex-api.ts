@@ -1,8 +1,11 @@
-/** As much of the Codex API as one turn needs, with an answer that is always the same: for demonstrations and tests. */
+/** A stand-in for the Codex API. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 
-/** @param reply the text of every turn */
+/**
+ * As much of the Codex API as one turn needs, with an answer that is always the same: for demonstrations and tests.
+ * @param reply the text of every turn
+ */
 export function cannedCodexApi(reply: string): (req: IncomingMessage, res: ServerResponse) => void {
   return function cannedCodexApi(req, res) {
     req.resume();

@@ -4,9 +4,11 @@ import type { OptionCheck } from "../protocol/options.js";
 
 /** Keyv has this shape. Whoever can read this store can sign tokens; whoever can write it can be anyone. */
 export interface IssuerStore {
+  /** What was set under this name; `undefined` or `null` for nothing. May be a promise. */
   get(key: string): unknown;
   /** `ttl` is in ms; it may be ignored: what has expired is checked for on reading. */
   set(key: string, value: unknown, ttl?: number): unknown;
+  /** May be a promise. */
   delete(key: string): unknown;
 }
 

@@ -14,9 +14,11 @@ import {
 import { nowInSeconds } from "../verify/clock.js";
 import type { AgentRecord } from "./agents.js";
 
-/** What is not given has a safe default. */
+/** What `mint` puts into a token. What is not given has a safe default. */
 export interface MintClaims {
+  /** The ChatGPT account (workspace) that the agent belongs to. */
   accountId: string;
+  /** Whose agent it is. */
   chatgptUserId: string;
   /** 1–128 characters without `: / ? # %`, spaces or control characters. Default: a new one. */
   agentRuntimeId?: string | undefined;

@@ -12,11 +12,17 @@ import type { IssuerStore } from "./issuer-store.js";
 export interface SigningKey {
   /** Default: the thumbprint of the key (RFC 7638). */
   kid?: string | undefined;
+  /** A secret. */
   privateKey: JWK | KeyObject;
 }
 
+/** A JWKS (RFC 7517 §5) of public keys. */
 export interface PublishedKeys {
-  keys: (JWK & { kid: string })[];
+  /** Every key that a living token may be signed with, and the next one. */
+  keys: (JWK & {
+    /** What a token's header names it by. */
+    kid: string;
+  })[];
 }
 
 interface StoredKey {

@@ -16,18 +16,21 @@ interface Registration {
 /** One per process for each token and place, by the place and the SHA-256 of the token. */
 const registrations = new Map<string, Registration>();
 
+/** Options of `registerTask`. */
 export interface RegisterTaskOptions {
   /** Registers anew although there is a task: tasks live for a day. Default `false`. */
   renew?: boolean | undefined;
 }
 
-/** For `fetch` and `node:http` alike. */
+/** What proves an agent to the backend; for `fetch` and `node:http` alike. */
 export type AuthorizationHeaders = Record<"Authorization" | "ChatGPT-Account-ID", string> &
   Partial<Record<"X-OpenAI-Fedramp", string>>;
 
-/** The token, and with it the private key, is in private fields: no inspection and no serialisation shows it. */
+/** Signed in as an agent. The token, and with it the private key, is in private fields: no inspection and no serialisation shows it. */
 export class AgentIdentityAuth {
+  /** As in `auth.json`. */
   readonly mode = "agentIdentity";
+  /** Who one is, verified. */
   readonly identity: AgentIdentity;
   readonly #token: string;
   readonly #locateAuthApi: () => string;

@@ -10,6 +10,7 @@ import { LoginError } from "./login-error.js";
 export type StoredCredentials =
   { readonly mode: "agentIdentity"; readonly token: string } | { readonly mode: "apikey"; readonly apiKey: string };
 
+/** Codex's setting: where credentials are kept. */
 export type AuthCredentialsStoreMode = "file" | "ephemeral";
 
 /** By Codex home. */

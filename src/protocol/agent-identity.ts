@@ -2,13 +2,17 @@ import { canonicalPlanType, type AgentIdentityClaims } from "./claims.js";
 
 /** Who is calling. Frozen; it holds neither the token nor the agent's private key, which is in the token. */
 export interface AgentIdentity {
+  /** The agent. */
   readonly agentRuntimeId: string;
   /** The ChatGPT account (workspace) that the agent belongs to. */
   readonly accountId: string;
+  /** Whose agent it is. */
   readonly chatgptUserId: string;
+  /** Of that user; `null` if the backend does not say. */
   readonly email: string | null;
   /** `free`, `go`, `plus`, `pro`, `team`, `business`, `enterprise`, `edu`, …; plans not known here are kept as they are. */
   readonly planType: string;
+  /** Whether the account is under FedRAMP. */
   readonly chatgptAccountIsFedramp: boolean;
   /** Seconds since the epoch: of the token, or of the assertion. */
   readonly issuedAt: number;

@@ -2,6 +2,7 @@
 
 import { checkOptions, type OptionCheck, type OptionChecks } from "./options.js";
 
+/** How, and to which workspaces, one has to be signed in; in Codex's own terms. */
 export interface LoginRestrictions {
   /** An agent identity counts as `"chatgpt"`. */
   forcedLoginMethod?: "chatgpt" | "api" | undefined;

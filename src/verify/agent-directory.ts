@@ -4,19 +4,27 @@ import type { KeyObject } from "node:crypto";
 import type { JWK } from "jose";
 import type { OptionCheck } from "../protocol/options.js";
 
+/** An agent as the directory knows it. */
 export interface DirectoryAgent {
   /** The agent's Ed25519 public key. */
   readonly publicKey: JWK | KeyObject;
+  /** The ChatGPT account (workspace) that it belongs to. */
   readonly accountId: string;
+  /** Whose agent it is. */
   readonly chatgptUserId: string;
+  /** Of that user. Default `null`. */
   readonly email?: string | null | undefined;
+  /** As the claim `plan_type`. */
   readonly planType: string;
+  /** Whether the account is under FedRAMP. */
   readonly chatgptAccountIsFedramp: boolean;
   /** Seconds since the epoch. Default: never. */
   readonly expiresAt?: number | undefined;
 }
 
+/** A registered task as the directory knows it. */
 export interface DirectoryTask {
+  /** The agent that registered it: no other may use it. */
   readonly agentRuntimeId: string;
   /** Seconds since the epoch. */
   readonly expiresAt: number;

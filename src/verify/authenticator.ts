@@ -11,6 +11,7 @@ import { createErrorFactory, Refusal, type ErrorFactory } from "./errors.js";
 import type { Outcome } from "./outcome.js";
 import { selectVerifier, VERIFIER_OPTION_CHECKS, type Verifier, type VerifierOptions } from "./verifier.js";
 
+/** Options of `agentIdentityAuth`, the same for every framework. */
 export interface AgentIdentityAuthOptions extends VerifierOptions {
   /**
    * `false` lets a request without an `Authorization` header pass, without identity; any other failure still fails.

@@ -4,7 +4,9 @@ import { Refusal } from "./errors.js";
 
 /** What credentials are read from; `IncomingMessage` is one. */
 export interface CredentialsSource {
+  /** By name in lower case. */
   readonly headers: {
+    /** Scheme and credentials. */
     readonly authorization?: string | undefined;
     readonly [name: string]: string | string[] | undefined;
   };

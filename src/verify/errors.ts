@@ -41,6 +41,7 @@ const FAILURES = {
   keys_unavailable: { status: 503, message: "The signing keys are unavailable at the moment. Try again later." },
 } as const satisfies Record<string, { status: 400 | 401 | 403 | 503; error?: string; message: string }>;
 
+/** Why a request or a token was refused: see the table of errors in the README for what to do about each. */
 export type AgentIdentityErrorCode = keyof typeof FAILURES;
 
 /**
@@ -48,9 +49,13 @@ export type AgentIdentityErrorCode = keyof typeof FAILURES;
  * safe to show.
  */
 export interface AgentIdentityError extends Error {
+  /** Stable: to be decided by. */
   readonly code: AgentIdentityErrorCode;
+  /** 400 and 401 are the caller's to mend, 403 is a login restriction, 503 an outage. */
   readonly status: 400 | 401 | 403 | 503;
+  /** The same, under the name that Express reads. */
   readonly statusCode: 400 | 401 | 403 | 503;
+  /** Also of a 503: the message is fit for the caller. */
   readonly expose: true;
   /** `Cache-Control`, and `WWW-Authenticate` (RFC 6750 §3) or `Retry-After`. */
   readonly headers: Readonly<Record<string, string>>;
@@ -58,11 +63,13 @@ export interface AgentIdentityError extends Error {
   readonly cause?: AgentIdentityErrorCause;
 }
 
+/** What an operator needs to know of a failure. No token and no claim is in it. */
 export interface AgentIdentityErrorCause {
   /** What was wrong with the keys or the directory, or which restriction was violated. */
   readonly reason?: string;
   /** The key id that the token names: the sender's text, cut to 256 characters, without control characters. */
   readonly kid?: string;
+  /** Where the keys are looked for. */
   readonly jwksUrl?: string;
   /** The key ids that were found there. */
   readonly kids?: readonly string[];

@@ -42,9 +42,15 @@ export interface JwksOptions {
    */
   store?: JwksStore | undefined;
   /** A JWKS (RFC 7517 §5) instead of an endpoint: no network at all. Not together with any other of these options. */
-  keySet?: { readonly keys: readonly object[] } | undefined;
+  keySet?:
+    | {
+        /** JWKs (RFC 7517 §4): the usable ones are used. */
+        readonly keys: readonly object[];
+      }
+    | undefined;
 }
 
+/** Where the keys are, if it is not to be derived from the base URL alone. */
 export interface JwksLocationOptions {
   /** Where the keys are, if not where the base URL says. */
   jwksUrl?: string | undefined;
@@ -81,7 +87,8 @@ export function createJwksResolver(baseUrl: string, options?: JwksOptions & Jwks
     ...JWKS_OPTION_CHECKS,
     ...JWKS_LOCATION_CHECKS,
   });
-  return selectKeySource("createJwksResolver", baseUrl, { jwksUrl, allowInsecureHttp }, jwks);
+  const location = { jwksUrl, allowInsecureHttp };
+  return createKeySource("createJwksResolver", locateJwks(baseUrl, location), location, jwks);
 }
 
 /** @throws TypeError that names the fix */
@@ -93,7 +100,7 @@ export function selectKeySource(
 ): KeySource {
   const url = locateJwks(baseUrl, location);
   if (jwks === undefined) {
-    const shared = sharedResolvers.get(url) ?? privateSource(url, {});
+    const shared = sharedResolvers.get(url) ?? createKeySource(where, url, location, {});
     sharedResolvers.set(url, shared);
     return shared;
   }
@@ -105,11 +112,7 @@ export function selectKeySource(
     }
     return jwks;
   }
-  const options = checkOptions(`${where}: jwks`, jwks as JwksOptions, JWKS_OPTION_CHECKS);
-  if (options.keySet !== undefined && location.jwksUrl !== undefined) {
-    throw new TypeError(`${where}: keySet and jwksUrl exclude each other: leave one of them out`);
-  }
-  return privateSource(url, options);
+  return createKeySource(where, url, location, checkOptions(`${where}: jwks`, jwks as JwksOptions, JWKS_OPTION_CHECKS));
 }
 
 function locateJwks(baseUrl: string, { jwksUrl, allowInsecureHttp = false }: JwksLocationOptions): string {
@@ -117,10 +120,19 @@ function locateJwks(baseUrl: string, { jwksUrl, allowInsecureHttp = false }: Jwk
   return jwksUrl === undefined ? deriveJwksUrl(base) : parseServerUrl("jwksUrl", jwksUrl, allowInsecureHttp).href;
 }
 
-function privateSource(url: string, { keySet, ...options }: JwksOptions): KeySource {
+/** @param jwks already checked, each by itself */
+function createKeySource(
+  where: string,
+  url: string,
+  { jwksUrl }: JwksLocationOptions,
+  { keySet, ...options }: JwksOptions,
+): KeySource {
   if (keySet !== undefined) {
-    if (Object.values(options).some((value) => value !== undefined)) {
-      throw new TypeError("keySet is a key set without an endpoint: leave out the other jwks options");
+    if (jwksUrl !== undefined) {
+      throw new TypeError(`${where}: keySet and jwksUrl exclude each other: leave one of them out`);
+    }
+    if (Object.keys(options).length > 0) {
+      throw new TypeError(`${where}: keySet is a key set without an endpoint: leave out the other jwks options`);
     }
     return new StaticKeys(url, keySet);
   }

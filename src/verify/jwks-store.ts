@@ -6,8 +6,9 @@ import { publicJwks, type KeySet } from "./key-set.js";
 
 /** Keyv has this shape. */
 export interface JwksStore {
+  /** What was set under this name; `undefined` or `null` for nothing. May be a promise. */
   get(key: string): unknown;
-  /** `ttl` is in ms. */
+  /** Of use for `ttl` ms. May be a promise. */
   set(key: string, value: unknown, ttl?: number): unknown;
 }
 

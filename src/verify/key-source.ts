@@ -3,6 +3,7 @@ import type { TrustedKey } from "./key-set.js";
 
 /** The state of a key set, for a health check or an operator. */
 export interface JwksStatus {
+  /** Where the keys are. */
   readonly url: string;
   /** The ids of the usable keys. */
   readonly kids: readonly string[];
@@ -16,12 +17,14 @@ export interface JwksStatus {
 
 /** Made by `createJwksResolver`. */
 export interface JwksResolver {
+  /** Where the keys are. */
   readonly url: string;
   /**
    * Resolves once there is a usable key set; fetches one if need be, whether or not an earlier attempt failed just now.
    * @throws {AgentIdentityError} `keys_unavailable`
    */
   ready(): Promise<void>;
+  /** At once, and without a fetch. */
   status(): JwksStatus;
 }
 

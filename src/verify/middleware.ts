@@ -8,7 +8,8 @@ import type { ErrorFactory } from "./errors.js";
 import { identityOrThrow, type Outcome } from "./outcome.js";
 import type { Verifier } from "./verifier.js";
 
-interface Authenticating {
+/** What both a middleware and its `restrictTo` can do beside being mounted. */
+export interface Authenticating {
   /**
    * For WebSocket upgrades and whatever else has no middleware. Credentials are always required.
    * @throws {AgentIdentityError}
@@ -23,6 +24,7 @@ export interface MiddlewareMembers<Handler> extends Authenticating {
    * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
    */
   restrictTo(restrictions: LoginRestrictions): Handler & Authenticating;
+  /** The core without a framework, with the same base URL and options. */
   readonly verifier: Verifier;
 }
 

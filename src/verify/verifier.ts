@@ -16,6 +16,7 @@ import type { JwksResolver, KeySource } from "./key-source.js";
 import { identityOrThrow } from "./outcome.js";
 import { TokenVerifier } from "./token-verifier.js";
 
+/** Options of `createVerifier`. */
 export interface VerifierOptions extends JwksLocationOptions {
   /** The one accepted `iss`. Default `https://chatgpt.com/codex-backend/agent-identity`, whatever the base URL. */
   issuer?: string | undefined;
@@ -23,12 +24,19 @@ export interface VerifierOptions extends JwksLocationOptions {
   audience?: string | undefined;
   /** For `exp` and `nbf`, in seconds: an integer of 0 to 300. Default 60, as Codex. */
   clockTolerance?: number | undefined;
-  /** How many verified tokens are remembered (by their SHA-256). Default `{ max: 10_000 }`; `false` for none. */
-  tokenCache?: { readonly max?: number | undefined } | false | undefined;
+  /** Verified tokens are remembered, by their SHA-256; `false` remembers none. */
+  tokenCache?:
+    | {
+        /** How many, an integer of 1 to 1000000. Default 10000. */
+        readonly max?: number | undefined;
+      }
+    | false
+    | undefined;
   /** How the keys are fetched and kept, or a resolver to share. Default: the one shared resolver of the JWKS URL. */
   jwks?: JwksOptions | JwksResolver | undefined;
 }
 
+/** Verifies tokens, without a framework. */
 export interface Verifier {
   /**
    * Verifies a bare token (no `Bearer`). It says who the agent is, not what it may do: see login restrictions for that.
@@ -36,6 +44,7 @@ export interface Verifier {
    * @throws {AgentIdentityError} with the code of the first check that failed
    */
   verify(token: string): Promise<AgentIdentity>;
+  /** Where its keys come from. */
   readonly jwks: JwksResolver;
 }
 
