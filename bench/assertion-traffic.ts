@@ -24,16 +24,15 @@ export interface AssertionTrafficSetting {
   readonly tokenFile: string;
   readonly assertionFile: string;
   readonly rounds: number;
-  readonly seconds: number;
-  /** Of one round, each sent once. */
-  readonly firstSeen: number;
+  /** Of one turn. */
+  readonly requests: number;
 }
 
 const AGENTS = 100;
 
 export async function measureAssertions(setting: AssertionTrafficSetting): Promise<AssertionTraffic> {
-  const { trust, tokenFile, assertionFile, rounds, seconds, firstSeen } = setting;
-  const agents = writeAssertionFile(assertionFile, HOT_TOKENS + rounds * firstSeen);
+  const { trust, tokenFile, assertionFile, rounds, requests } = setting;
+  const agents = writeAssertionFile(assertionFile, HOT_TOKENS + rounds * requests);
   const server = startChild("assertion-server.ts");
   const bearers = startChild("load.ts");
   const assertions = startChild("load.ts");
@@ -41,16 +40,16 @@ export async function measureAssertions(setting: AssertionTrafficSetting): Promi
     const question: AssertionServerQuestion = { trust, agents };
     const url = (await server.ask(question)) as string;
     await bearers.ask({ read: { tokenFile, count: HOT_TOKENS } });
-    await assertions.ask({ read: { tokenFile: assertionFile, count: HOT_TOKENS + rounds * firstSeen } });
+    await assertions.ask({ read: { tokenFile: assertionFile, count: HOT_TOKENS + rounds * requests } });
     const rates: Record<keyof AssertionTraffic | "bare", number[]> = {
       bare: [],
       bearer: [],
       repeated: [],
       firstSeen: [],
     };
-    const hot = { from: 0, count: HOT_TOKENS, seconds };
+    const hot = { from: 0, count: HOT_TOKENS, requests };
     for (let round = -1; round < rounds; round++) {
-      const unseen = { from: HOT_TOKENS + Math.max(round, 0) * firstSeen, count: firstSeen };
+      const unseen = { from: HOT_TOKENS + Math.max(round, 0) * requests, count: requests };
       const turns = {
         bare: await send(bearers, { url: `${url}/bare`, ...hot }),
         bearer: await send(bearers, { url: `${url}/tasks`, ...hot }),
@@ -71,7 +70,8 @@ export async function measureAssertions(setting: AssertionTrafficSetting): Promi
 }
 
 async function send(load: Child, order: LoadOrder): Promise<number> {
-  return ((await load.ask({ send: order })) as LoadResult).requestsPerSecond;
+  const { latencies, duration } = (await load.ask({ send: order })) as LoadResult;
+  return latencies.length / (duration / 1000);
 }
 
 /** Distinct ones: the agents take turns, and each signs a time of its own. All are within the window for 4 minutes. */

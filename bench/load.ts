@@ -1,9 +1,12 @@
-/** The load generator, in a process of its own: sends tokens over HTTP and accepts nothing but the right answer. */
+/**
+ * The load generator, in a process of its own: sends tokens over HTTP and accepts nothing but the right answer. By hand,
+ * because it has to keep its connections between turns that are shorter than what others take to begin and end, and to
+ * cost less than a server does: one that is the bottleneck itself makes everybody look alike.
+ */
 
-import autocannon from "autocannon";
+import { connect, type Socket } from "node:net";
 import { CONNECTIONS } from "./plan.js";
 import { answerParent } from "./processes.js";
-import { percentile } from "./statistics.js";
 import { readTokens } from "./tokens.js";
 
 export type LoadQuestion = { read: { tokenFile: string; count: number } } | { send: LoadOrder };
@@ -13,17 +16,17 @@ export interface LoadOrder {
   /** Which tokens of the file. */
   from: number;
   count: number;
-  /** Every connection has its share of them, and repeats it for so long; left out: each token is sent once. */
-  seconds?: number;
+  /** How many requests, through these tokens again and again. Default `count`: each is sent once. */
+  requests?: number;
   /** Default `Bearer`. */
   scheme?: "Bearer" | "AgentAssertion";
 }
 
 export interface LoadResult {
-  requests: number;
-  requestsPerSecond: number;
-  /** ms. */
-  p99: number;
+  /** ms, for all of them. */
+  duration: number;
+  /** ms, of each. */
+  latencies: number[];
 }
 
 let tokens: string[] = [];
@@ -34,41 +37,78 @@ answerParent(async (question: LoadQuestion) => {
   return tokens.length;
 });
 
-async function send({ url, from, count, seconds, scheme = "Bearer" }: LoadOrder): Promise<LoadResult> {
-  const requests = tokens.slice(from, from + count);
-  let connection = 0;
-  const run = autocannon({
-    url,
-    connections: CONNECTIONS,
-    sampleInt: 50,
-    ...(seconds === undefined ? { amount: count } : { duration: seconds }),
-    setupClient(client) {
-      const offset = connection++;
-      const own = requests.filter((_, i) => i % CONNECTIONS === offset);
-      client.setRequests(own.map((token) => ({ headers: { authorization: `${scheme} ${token}` } })));
-    },
-    verifyBody: (body) => /^\{"agent":"[\da-f-]{36}"\}$/.test(body),
-  });
-
-  // Timed here, because autocannon counts by the second and keeps latencies in whole ms; and from when every connection
-  // may have had an answer, because the first one has in it how long it took to connect.
+async function send({ url, from, count, requests = count, scheme = "Bearer" }: LoadOrder): Promise<LoadResult> {
+  const { host, pathname } = new URL(url);
+  const connections = await connectionsTo(host);
   const latencies: number[] = [];
-  let answers = 0;
-  let startedAt = 0;
-  let endedAt = 0;
-  run.on("response", (_client, _status, _bytes, milliseconds) => {
-    endedAt = performance.now();
-    if (++answers === CONNECTIONS) startedAt = endedAt;
-    else if (answers > CONNECTIONS) latencies.push(milliseconds);
-  });
-  const result = await run;
+  let next = 0;
+  const startedAt = performance.now();
+  await Promise.all(
+    connections.map(async (connection) => {
+      while (next < requests) {
+        const token = tokens[from + (next++ % count)] ?? "";
+        const sentAt = performance.now();
+        const answer = await connection.ask(
+          `GET ${pathname} HTTP/1.1\r\nHost: ${host}\r\nAuthorization: ${scheme} ${token}\r\n\r\n`,
+        );
+        latencies.push(performance.now() - sentAt);
+        if (!RIGHT_ANSWER.test(answer)) throw new Error(`a request was not answered as it should be: ${answer}`);
+      }
+    }),
+  );
+  return { duration: performance.now() - startedAt, latencies };
+}
 
-  const failures = result.non2xx + result.errors + result.timeouts + result.mismatches;
-  if (failures > 0) throw new Error(`${failures} requests were not answered as they should be`);
-  if (seconds === undefined && answers !== count) throw new Error(`${answers} answers to ${count} requests`);
-  return {
-    requests: answers,
-    requestsPerSecond: latencies.length / ((endedAt - startedAt) / 1000),
-    p99: percentile(latencies, 0.99),
-  };
+const RIGHT_ANSWER = /^HTTP\/1\.1 200 [^]*\r\n\r\n\{"agent":"[\da-f-]{36}"\}$/;
+
+/** By host. Those of servers that have ended are closed. */
+const kept = new Map<string, Connection[]>();
+
+async function connectionsTo(host: string): Promise<Connection[]> {
+  const open = (kept.get(host) ?? []).filter(({ isOpen }) => isOpen);
+  while (open.length < CONNECTIONS) open.push(await Connection.open(host));
+  kept.set(host, open);
+  return open;
+}
+
+/** One request at a time. */
+class Connection {
+  readonly #socket: Socket;
+  #received = "";
+  #settle: { resolve: (answer: string) => void; reject: (error: Error) => void } | undefined;
+
+  static async open(host: string): Promise<Connection> {
+    const { hostname, port } = new URL(`http://${host}`);
+    const socket = connect(Number(port), hostname).setNoDelay().setEncoding("latin1");
+    await new Promise((resolve, reject) => socket.once("connect", resolve).once("error", reject));
+    return new Connection(socket);
+  }
+
+  private constructor(socket: Socket) {
+    this.#socket = socket;
+    socket.on("data", (chunk: string) => {
+      this.#received += chunk;
+      if (isComplete(this.#received)) this.#settle?.resolve(this.#received);
+    });
+    socket.on("error", () => undefined); // and then it closes
+    socket.on("close", () => this.#settle?.reject(new Error("a connection was closed instead of answered on")));
+  }
+
+  get isOpen(): boolean {
+    return !this.#socket.destroyed;
+  }
+
+  ask(request: string): Promise<string> {
+    this.#received = "";
+    this.#socket.write(request, "latin1");
+    return new Promise((resolve, reject) => {
+      this.#settle = { resolve, reject };
+    });
+  }
+}
+
+function isComplete(answer: string): boolean {
+  const headersEnd = answer.indexOf("\r\n\r\n");
+  const length = /\r\ncontent-length: (\d+)\r\n/i.exec(answer)?.[1];
+  return headersEnd >= 0 && length !== undefined && answer.length >= headersEnd + 4 + Number(length);
 }

@@ -3,38 +3,6 @@
  * `npm --prefix bench ci`.
  */
 
-declare module "autocannon" {
-  interface Client {
-    setRequests(requests: { headers: Record<string, string> }[]): void;
-  }
-  interface Options {
-    url: string;
-    connections: number;
-    /** Requests in all, shared out evenly among the connections; instead of `duration`. */
-    amount?: number;
-    /** Seconds. */
-    duration?: number;
-    /** ms between two looks at whether the run is over. */
-    sampleInt: number;
-    setupClient(client: Client): void;
-    verifyBody(body: string): boolean;
-  }
-  interface Result {
-    "2xx": number;
-    non2xx: number;
-    errors: number;
-    timeouts: number;
-    mismatches: number;
-  }
-  interface Instance extends PromiseLike<Result> {
-    on(
-      event: "response",
-      listener: (client: Client, statusCode: number, bytes: number, milliseconds: number) => void,
-    ): this;
-  }
-  export default function autocannon(options: Options): Instance;
-}
-
 declare module "aws-jwt-verify" {
   export const JwtVerifier: {
     create(

@@ -6,10 +6,12 @@ export const CONNECTIONS = 40;
 export interface Plan {
   /** How often all servers are started afresh. */
   generations: number;
-  /** Of one generation and kind of traffic: every contestant has its turn. A multiple of their number balances the order. */
+  /** Of one generation and kind of traffic: every contestant has its turn. */
   rounds: number;
-  /** Of one turn. */
-  hotSeconds: number;
+  /** Into which a turn is cut, so that everybody's lie close together. A multiple of the contestants balances the order. */
+  slices: number;
+  /** Requests of one slice. */
+  hotRequests: number;
   /** Of all rounds of a generation together: no server sees one of them twice. */
   firstSeenTokens: number;
   /** In the token file: the flood takes all of them. */
@@ -21,22 +23,23 @@ export interface Plan {
   imports: number;
   mounts: number;
   coldRequests: number;
-  /** Rounds, the seconds of one turn, and how many of a round are sent once each: all within the window. */
-  assertions: { rounds: number; seconds: number; firstSeen: number };
+  /** Requests are of one turn. All of them within the window. */
+  assertions: { rounds: number; requests: number };
 }
 
 export const fullPlan: Plan = {
   generations: 4,
   rounds: 8,
-  hotSeconds: 0.4,
-  firstSeenTokens: 20_000,
+  slices: 8,
+  hotRequests: 400,
+  firstSeenTokens: 20_480,
   tokens: 50_000,
   floodCheckpoints: [10_000, 20_000, 30_000, 40_000, 50_000],
   batches: 60,
   imports: 20,
   mounts: 1_000,
   coldRequests: 1_000,
-  assertions: { rounds: 20, seconds: 0.5, firstSeen: 1_000 },
+  assertions: { rounds: 40, requests: 500 },
 };
 
 /** Shows that everything works. Its figures are not worth keeping. */
@@ -44,11 +47,11 @@ export const quickPlan: Plan = {
   ...fullPlan,
   generations: 1,
   rounds: 2,
-  hotSeconds: 0.3,
+  slices: 2,
   firstSeenTokens: 2_000,
   tokens: 14_000,
   floodCheckpoints: [10_000, 12_000, 14_000],
   batches: 10,
   imports: 5,
-  assertions: { rounds: 2, seconds: 0.3, firstSeen: 500 },
+  assertions: { rounds: 2, requests: 500 },
 };

@@ -38,15 +38,16 @@ those of the machine: ${describeMachine()}. Compare the ratios.
 
 ## Over HTTP
 
-Express ${versionOf("express")} with one route; each server in a process of its own, the load (autocannon, ${CONNECTIONS} connections) in another,
+Express ${versionOf("express")} with one route; each server in a process of its own, the load (${CONNECTIONS} connections, one request at a time on each) in another,
 everything on loopback, and only one server under load at a time. Each contestant is set up as its own README says for
 RS256 and a JWKS (fast-jwt with get-jwks), and checks signature, issuer, audience and expiry: before it was measured, it
 refused a missing, a malformed, a forged and an expired token, one of another issuer and one for another audience.
 Every measured request was answered with 200 and an agent's id.
 
 Medians of ${turns} turns of each kind (generations of servers: ${plan.generations}, because one process of the same code can be luckier than the
-next; rounds with each: ${plan.rounds}, in which everybody has a turn). A ratio is that of two turns of the same round, so that a machine
-that is slower for a while does not spoil it, and the median of these ratios is not the ratio of the medians. The
+next; rounds with each: ${plan.rounds}, in which everybody has a turn, cut into ${plan.slices} slices that alternate with the others'). A ratio is that
+of two turns of the same round, so that a machine that is slower for a while does not spoil it, and the median of these ratios
+is not the ratio of the medians. The
 _middle half_ of them lay in the range beside it: a wide one, if the machine had other things to do. _CPU_ is what the server
 process used, garbage collector and thread pool included. _JWKS fetches_ are the most that one server made in its life,
 with its cold start under the same load.
@@ -199,7 +200,7 @@ ${integer(CACHE_SIZE)} × ${integer(perToken)} bytes = ${decimal(mebibytes(CACHE
 }
 
 function versions({ contestants }: Results): string {
-  const packages = new Set([...Object.values(contestants).flatMap(({ packages }) => packages), "autocannon"]);
+  const packages = new Set(Object.values(contestants).flatMap(({ packages }) => packages));
   return [...packages].map((name) => `${name} ${versionOf(name)}`).join(", ");
 }
 

@@ -17,6 +17,7 @@ answerParent((question: ServerQuestion) => {
 async function listen(name: ContestantName, trust: Trust): Promise<string> {
   const { contestant } = await contestants[name]();
   const server = createServer(contestant.createListener(trust));
+  server.keepAliveTimeout = 180_000; // the load generator keeps its connections while the others have their turns
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   return `http://127.0.0.1:${(server.address() as AddressInfo).port}/tasks`;
 }

@@ -1,7 +1,7 @@
 /**
  * HTTP load on every contestant. All servers run, each in its own process, but only one of them is under load at a
- * time, in short turns: whatever else the machine does then hits everybody alike. Many generations of servers, because
- * one process of the same code can be luckier than the next by a tenth.
+ * time, and everybody's turn is cut into slices that take turns: whatever else the machine does then hits everybody
+ * alike. Many generations of servers, because one process of the same code can be luckier than the next by a tenth.
  */
 
 import type { Trust } from "./backend.js";
@@ -9,7 +9,7 @@ import { expressNames, koaNames, type ContestantName, type ExpressName, type Koa
 import type { LoadOrder, LoadResult } from "./load.js";
 import type { Plan } from "./plan.js";
 import { startChild, type Child } from "./processes.js";
-import { median, pairedRatio, type PairedRatio } from "./statistics.js";
+import { median, pairedRatio, percentile, type PairedRatio } from "./statistics.js";
 import { FIRST_SEEN_FROM, HOT_TOKENS, WARM_UP_TOKENS, type RefusedTokens } from "./tokens.js";
 
 export type TrafficKind = "hot" | "firstSeen";
@@ -82,8 +82,9 @@ async function holdContest<Name extends ContestantName>(
   const { plan, trust, takeFetchCount, refusedTokens } = setting;
   const servers = names.map((name) => ({ name, process: startChild("server.ts"), url: "" }));
   const contest: Contest<Name> = mapNames(names, () => ({ turns: { hot: [], firstSeen: [] }, jwksFetches: 0 }));
-  const hot = { from: 0, count: HOT_TOKENS, seconds: plan.hotSeconds };
-  const tokensOfTurn = Math.floor(plan.firstSeenTokens / plan.rounds);
+  const { rounds, slices } = plan;
+  const hot = { from: 0, count: HOT_TOKENS, requests: plan.hotRequests };
+  const tokensOfSlice = Math.floor(plan.firstSeenTokens / (rounds * slices));
   try {
     for (const server of servers) {
       server.url = (await server.process.ask({ listen: { name: server.name, trust } })) as string;
@@ -94,17 +95,21 @@ async function holdContest<Name extends ContestantName>(
       await send(load, { url, from: HOT_TOKENS, count: WARM_UP_TOKENS });
       if (name !== names[0]) await expectRefusals(name, url, refusedTokens);
       // Last and for longer than a turn: what was optimized before the first refusal is compiled anew after it.
-      await send(load, { url, ...hot, seconds: 2 * plan.hotSeconds });
+      await send(load, { url, ...hot, requests: slices * plan.hotRequests });
       contest[name].jwksFetches += takeFetchCount();
     }
     // The hot tokens first: those that are seen once would push them out of a small cache.
     for (const kind of ["hot", "firstSeen"] as const) {
-      for (let round = 0; round < plan.rounds; round++) {
-        const unseen = { from: FIRST_SEEN_FROM + round * tokensOfTurn, count: tokensOfTurn };
-        for (const { name, process, url } of inBalancedOrder(servers, round)) {
-          contest[name].turns[kind].push(await takeTurn(process, load, { url, ...(kind === "hot" ? hot : unseen) }));
-          contest[name].jwksFetches += takeFetchCount();
+      for (let round = 0; round < rounds; round++) {
+        const parts: Record<Name, Slice[]> = mapNames(names, () => []);
+        for (let slice = round * slices; slice < (round + 1) * slices; slice++) {
+          const unseen = { from: FIRST_SEEN_FROM + slice * tokensOfSlice, count: tokensOfSlice };
+          for (const { name, process, url } of inBalancedOrder(servers, slice)) {
+            parts[name].push(await takeSlice(process, load, { url, ...(kind === "hot" ? hot : unseen) }));
+            contest[name].jwksFetches += takeFetchCount();
+          }
         }
+        for (const name of names) contest[name].turns[kind].push(summarizeTurn(parts[name]));
       }
     }
   } finally {
@@ -113,11 +118,26 @@ async function holdContest<Name extends ContestantName>(
   return contest;
 }
 
-async function takeTurn(server: Child, load: Child, order: LoadOrder): Promise<Turn> {
+interface Slice extends LoadResult {
+  /** µs. */
+  cpuTime: number;
+}
+
+async function takeSlice(server: Child, load: Child, order: LoadOrder): Promise<Slice> {
   const cpuTime = async () => (await server.ask({ cpuTime: true })) as number;
   const cpuBefore = await cpuTime();
-  const { requests, requestsPerSecond, p99 } = await send(load, order);
-  return { requestsPerSecond, p99, cpuPerRequest: ((await cpuTime()) - cpuBefore) / requests };
+  const result = await send(load, order);
+  return { ...result, cpuTime: (await cpuTime()) - cpuBefore };
+}
+
+function summarizeTurn(slices: readonly Slice[]): Turn {
+  const latencies = slices.flatMap((slice) => slice.latencies);
+  const sum = (member: "duration" | "cpuTime") => slices.reduce((total, slice) => total + slice[member], 0);
+  return {
+    requestsPerSecond: latencies.length / (sum("duration") / 1000),
+    p99: percentile(latencies, 0.99),
+    cpuPerRequest: sum("cpuTime") / latencies.length,
+  };
 }
 
 async function send(load: Child, order: LoadOrder): Promise<LoadResult> {
