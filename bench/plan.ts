@@ -28,8 +28,8 @@ export interface Plan {
 }
 
 export const fullPlan: Plan = {
-  generations: 4,
-  rounds: 8,
+  generations: 8,
+  rounds: 4,
   slices: 8,
   hotRequests: 400,
   firstSeenTokens: 20_480,
