@@ -1,0 +1,46 @@
+/** The README's tables name every error code, with its status, and every option: no more and no fewer. */
+
+import { readFileSync } from "node:fs";
+import { expect, test } from "vitest";
+import { agentIdentityAuth } from "../../src/index.js";
+
+const readme = readFileSync("README.md", "utf8");
+
+/** The cells of a section's rows that begin with a name in backquotes. */
+function rows(heading: string): string[][] {
+  const section = readme.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
+  return [...section.matchAll(/^\| `([\w.]+)` *\|(.*)\|$/gm)].map(([, name = "", rest = ""]) => [
+    name,
+    ...rest.split("|").map((cell) => cell.trim()),
+  ]);
+}
+
+test("every error code is there, with its status", () => {
+  const table =
+    readFileSync("src/verify/errors.ts", "utf8").split("const FAILURES = {")[1]?.split("} as const")[0] ?? "";
+  const failures = [...table.matchAll(/(\w+): \{\s*status: (\d+)/g)].map(([, code, status]) => `${code} ${status}`);
+  expect(failures.length).toBeGreaterThan(15);
+  expect(
+    rows("Errors")
+      .map(([code, status]) => `${code} ${status}`)
+      .sort(),
+  ).toEqual(failures.sort());
+});
+
+test("every option is there", () => {
+  const documented = rows("Options").map(([name = ""]) => name);
+  const jwks = documented.filter((name) => name.startsWith("jwks.")).map((name) => name.slice("jwks.".length));
+  expect(documented.filter((name) => !name.includes(".")).sort()).toEqual(optionsOf({ nonsense: 1 }));
+  expect(jwks.sort()).toEqual(optionsOf({ jwks: { nonsense: 1 } }));
+});
+
+/** As the error for an option that there is not lists them. */
+function optionsOf(options: object): string[] {
+  let message = "";
+  try {
+    agentIdentityAuth("https://chatgpt.com", options);
+  } catch (error) {
+    message = (error as TypeError).message;
+  }
+  return (message.split("the options are ")[1] ?? "").split(", ").sort();
+}
