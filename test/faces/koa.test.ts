@@ -67,8 +67,10 @@ describe.each(releases)("%s", (_, Release) => {
     expect(await send(`${url}/imitates`)).toMatchObject({ status: 418, body: "imitation" });
   });
 
-  test("an answer that has begun is not written over", async () => {
+  test("an answer that has begun is not written over: the error is thrown on", async () => {
+    const thrown: unknown[] = [];
     const { url } = await start((app, baseUrl) => {
+      app.use((_ctx, next) => next().catch((error: unknown) => void thrown.push(error)));
       app.use(agentIdentityErrorHandler());
       app.use(async (ctx, next) => {
         ctx.respond = false;
@@ -78,6 +80,7 @@ describe.each(releases)("%s", (_, Release) => {
       app.use(agentIdentityAuth(baseUrl));
     });
     expect(await send(url)).toMatchObject({ status: 202, body: "begun" });
+    expect(thrown).toMatchObject([{ code: "credentials_missing" }]);
   });
 
   test("restrictTo trusts no identity that it finds in the state", async () => {

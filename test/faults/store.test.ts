@@ -127,6 +127,21 @@ describe("an entry", () => {
     }
   });
 
+  test("that is fresh, but older than the set, brings back no key that was revoked since", async () => {
+    const clock = takeOverClock();
+    const revoked = createSigningKey("revoked");
+    const entry = { jwks: JSON.stringify({ keys: [revoked.jwk] }), fetchedAt: Date.now() - minutes(1) };
+    const { backend, valid, invalid } = await startProtectedApi({ store: holding(entry) });
+    await valid(mint({}, revoked));
+    await valid(); // an unknown kid: the endpoint is asked
+    expect(backend.fetches).toBe(1);
+    clock.advance(minutes(6));
+    await valid();
+    await expect.poll(() => backend.fetches).toBe(2);
+    expect(await invalid(mint({}, revoked))).toMatchObject({ status: 401 });
+    expect((await valid()).status).toBe(200);
+  });
+
   test("that another process refreshed spares the fetch", async () => {
     const clock = takeOverClock();
     const entry = { jwks, fetchedAt: Date.now() };
@@ -159,8 +174,10 @@ describe("an entry", () => {
 
   test("is not asked for when a token has an unknown kid: the endpoint knows better", async () => {
     const newKey = createSigningKey("key-2");
-    const { backend, valid } = await startProtectedApi({ store: holding({ jwks, fetchedAt: Date.now() }) });
+    const entry = { jwks, fetchedAt: Date.now() - minutes(1) };
+    const { backend, valid } = await startProtectedApi({ store: holding(entry) });
     await valid();
+    entry.fetchedAt = Date.now(); // another process has just asked, and the new key was not there yet
     backend.keys = [signingKey.jwk, newKey.jwk];
     expect((await valid(mint({}, newKey))).status).toBe(200);
     expect(backend.fetches).toBe(1);

@@ -1,4 +1,4 @@
-import { createPrivateKey, generateKeyPairSync, sign } from "node:crypto";
+import { createPrivateKey, createPublicKey, createSecretKey, generateKeyPairSync, sign } from "node:crypto";
 import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -105,6 +105,7 @@ describe("mint", () => {
   test.each<[object, RegExp]>([
     [{}, /accountId and chatgptUserId are needed/],
     [{ ...somebody, accountId: "" }, /accountId must be a string that is not blank/],
+    [{ ...somebody, chatgptUserId: " " }, /chatgptUserId must be a string that is not blank/],
     [{ ...somebody, agentRuntimeId: "a:b" }, /agentRuntimeId must be 1 to 128 characters without/],
     [{ ...somebody, agentRuntimeId: "x".repeat(129) }, /agentRuntimeId/],
     [{ ...somebody, lifetime: 0 }, /lifetime must be an integer of 1 to/],
@@ -132,7 +133,15 @@ describe("options", () => {
     [{ store: {} }, /store must be a store with get\(\), set\(\) and delete\(\)/],
     [{ signingKeys: [] }, /signingKeys must be a list of at least one key/],
     [{ signingKeys: [{ privateKey: { kty: "RSA" } }] }, /signingKeys\[0\].privateKey must be a private RSA key/],
-    [{ signingKeys: [{ privateKey: signingKey.jwk }] }, /signingKeys\[0\].privateKey must be a private RSA key/],
+    ...[
+      signingKey.jwk,
+      createPublicKey(signingKey.privateKey),
+      generateKeyPairSync("ed25519").privateKey,
+      createSecretKey(Buffer.alloc(32)),
+    ].map((privateKey): [unknown, RegExp] => [
+      { signingKeys: [{ privateKey }] },
+      /signingKeys\[0\].privateKey must be a private RSA key/,
+    ]),
     [
       { signingKeys: [{ privateKey: generateKeyPairSync("rsa", { modulusLength: 1024 }).privateKey }] },
       /signingKeys\[0\] must have 2048 to 8192 bits/,

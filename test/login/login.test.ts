@@ -226,6 +226,16 @@ describe("login restrictions", () => {
     expect(existsSync(home.authFile)).toBe(false);
   });
 
+  test("and so is an API key of the environment", async () => {
+    const { home, config } = await start();
+    await loginWithAccessToken(config, mint());
+    const env = { CODEX_API_KEY: "sk-env" };
+    await expect(enforceLoginRestrictions({ ...config, env, ...forChatgpt })).rejects.toMatchObject({
+      code: "login_method_not_allowed",
+    });
+    expect(existsSync(home.authFile)).toBe(false);
+  });
+
   test.each([{ forcedChatgptWorkspaceId: [] }, { forcedChatgptWorkspaceId: " " }, { forcedLoginMethod: "x" }])(
     "that could mean everyone are a TypeError: %j",
     async (restrictions) => {

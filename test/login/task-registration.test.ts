@@ -95,6 +95,17 @@ describe("registering", () => {
     expect(taskOf(other)).toBe("task-2");
   });
 
+  test("is for one token and one place: its task is not another's", async () => {
+    const { config, auth } = await start();
+    await auth.registerTask();
+    const others = [
+      await load({ ...config, env: { CODEX_ACCESS_TOKEN: mint({ jti: "another token of the same agent" }) } }),
+      await load({ ...config, authApiBaseUrl: "https://gw.example/api/accounts" }),
+    ];
+    for (const other of others) expect(() => other.authorizationHeaders()).toThrow("call registerTask() first");
+    expect(taskOf(auth)).toBe("task-1");
+  });
+
   test.each([
     ["task_id", { task_id: "task-x" }],
     ["taskId", { taskId: "task-x" }],
@@ -135,11 +146,19 @@ describe("registering", () => {
     ["no task", "{}"],
     ["an empty task", '{"task_id":""}'],
     ["a number", '{"task_id":7}'],
+    ["what is sealed and not UTF-8", JSON.stringify({ encrypted_task_id: seal(Buffer.from([0x74, 0xff])) })],
     ["what is sealed for somebody else", JSON.stringify({ encrypted_task_id: Buffer.alloc(60).toString("base64") })],
   ])("fails on an answer of %s", async (_, body) => {
     const { received, auth } = await start((res) => res.end(body));
     await expect(auth.registerTask()).rejects.toMatchObject({ name: "LoginError", code: "task_registration_failed" });
     expect(received).toHaveLength(1);
+  });
+
+  test.fails("fails on an answer of an empty task that is sealed", async () => {
+    const { auth } = await start((res) => {
+      sendJson(res, { encrypted_task_id: seal("") });
+    });
+    await expect(auth.registerTask()).rejects.toMatchObject({ code: "task_registration_failed" });
   });
 
   test("fails when nobody answers, after three tries; the next call tries anew", async () => {
@@ -201,7 +220,10 @@ describe("registering", () => {
     ` ${agentPrivateKey}`,
     `${agentPrivateKey}=`,
     Buffer.concat([pkcs8, Buffer.alloc(1)]).toString("base64"),
+    Buffer.concat([Buffer.alloc(1), pkcs8]).toString("base64"),
     version2(Buffer.alloc(32)),
+    Buffer.concat([Buffer.from(version2(publicKey), "base64"), Buffer.alloc(1)]).toString("base64"),
+    Buffer.concat([Buffer.alloc(1), Buffer.from(version2(publicKey), "base64")]).toString("base64"),
     generateKeyPairSync("x25519").privateKey.export({ format: "der", type: "pkcs8" }).toString("base64"),
   ])("finds a bad private key, which signing in does not need: %j", async (agent_private_key) => {
     const { received, auth } = await start(undefined, { agent_private_key });
@@ -288,7 +310,7 @@ function decode(authorization: string): Record<string, string> {
 }
 
 /** As the backend seals it, to the X25519 form of the agent's public key. */
-function seal(message: string): string {
+function seal(message: string | Buffer): string {
   const ed25519 = Buffer.from(agentPublicKey.export({ format: "jwk" }).x ?? "", "base64url");
   return Buffer.from(sodium.crypto_box_seal(message, sodium.crypto_sign_ed25519_pk_to_curve25519(ed25519))).toString(
     "base64",

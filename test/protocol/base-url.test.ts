@@ -28,6 +28,8 @@ describe("every configured base has one normalised form and one JWKS URL", () =>
     ["https://gw.example/proxy//codex/", "https://gw.example/proxy", `/api/codex${jwks}`],
     ["https://gw.example/my-codex", "https://gw.example/my-codex", `/api/codex${jwks}`],
     ["https://gw.example/my-api/codex", "https://gw.example/my-api", `/api/codex${jwks}`],
+    ["https://gw.example/my-api/codex/v2", "https://gw.example/my-api/codex/v2", `/api/codex${jwks}`],
+    ["https://gw.example/api/codex-2", "https://gw.example/api/codex-2", `/api/codex${jwks}`],
     ["http://localhost:8080", "http://localhost:8080", `/api/codex${jwks}`],
     ["http://localhost:8080///", "http://localhost:8080", `/api/codex${jwks}`],
     ["https://chatgpt.com.evil.example", "https://chatgpt.com.evil.example", `/api/codex${jwks}`],

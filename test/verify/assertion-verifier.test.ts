@@ -124,6 +124,7 @@ describe("assertion_malformed", () => {
     ["null", encodeEnvelope("null")],
     ["without a member", withMember({ task_id: undefined })],
     ["with a member too many", withMember({ extra: "x" })],
+    ["with a member in place of another", withMember({ task_id: undefined, extra: "x" })],
     ["with a member of another type", withMember({ signature: 1 })],
     ["with a null member", withMember({ task_id: null })],
     ["over 4 KiB", withMember({ signature: "A".repeat(3_000) })],
@@ -157,6 +158,7 @@ describe("assertion_malformed", () => {
       "2026-01-01T24:00:00Z",
       "2026-01-01T00:00:60Z",
       "+002026-01-01T00:00:00Z",
+      "+012026-01-01T00:00Z",
     ].map((time): [string, string] => [`with the timestamp ${JSON.stringify(time)}`, withMember({ timestamp: time })]),
   ])("%s", async (_, value) => {
     const directory = createDirectory(agent);
@@ -196,6 +198,7 @@ test("an assertion ages while it is repeated, although its signature is remember
 
 describe("assertion_invalid", () => {
   const expired = createAgent("expired", { expiresAt: now() - 1 });
+  const endless = createAgent("endless", { expiresAt: NaN });
   const stranger = createAgent("stranger");
   const impostor = { ...stranger, id: "agent-1" };
   const other = createAgent("other");
@@ -204,6 +207,7 @@ describe("assertion_invalid", () => {
     ["an unknown agent", assertion(stranger)],
     ["a signature of another key", assertion(impostor)],
     ["an agent that has expired", assertion(expired, "task-2")],
+    ["an agent whose end is no time", assertion(endless, "task-4")],
     ["another account", assertion(agent), { "ChatGPT-Account-ID": "acct-2" }],
     ["an empty account", assertion(agent), { "ChatGPT-Account-ID": "" }],
     ["no base64 for a signature", `AgentAssertion ${encodeEnvelope({ ...signEnvelope(agent), signature: "~" })}`],
@@ -213,7 +217,7 @@ describe("assertion_invalid", () => {
       `AgentAssertion ${encodeEnvelope({ ...signEnvelope(agent), task_id: "task-3" })}`,
     ],
   ])("%s", async (_, authorization, headers) => {
-    const ask = await start(createDirectory(agent, expired, other));
+    const ask = await start(createDirectory(agent, expired, other, endless));
     // A second time too: no refusal is remembered for an acceptance.
     for (let time = 0; time < 2; time++) {
       expect(verdict(await ask(authorization, headers))).toBe("401 assertion_invalid");
@@ -270,11 +274,12 @@ test("any one byte that is tampered with is found, although the signature is rem
 
 describe("task_invalid", () => {
   const other = createAgent("other");
-  test.each(["unknown", "task-2", "task-3"])(
-    "of a task that is unknown, another agent's, or expired: %s",
+  test.each(["unknown", "task-2", "task-3", "task-4"])(
+    "of a task that is unknown, another agent's, expired, or ends at no time: %s",
     async (taskId) => {
       const directory = createDirectory(agent, other, agent);
       directory.tasks.set("task-3", { agentRuntimeId: "agent-1", expiresAt: now() });
+      directory.tasks.set("task-4", { agentRuntimeId: "agent-1", expiresAt: NaN });
       const ask = await start(directory);
       const answer = await ask(assertion(agent, taskId));
       // The code that makes Codex clients register anew.
