@@ -21,7 +21,7 @@ export interface JwksRequest {
 
 export type JwksAnswer =
   | { readonly keySet: KeySet; readonly status: number }
-  | { readonly error: string; readonly status?: number; readonly retryAfter?: number };
+  | { readonly error: string; readonly status?: number; /** ms */ readonly retryAfter?: number };
 
 /** Bytes. A set of this size holds several hundred keys. */
 export const MAX_JWKS_SIZE = 256 * 1024;
@@ -76,13 +76,18 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
   const { status } = response;
   if (response.redirected) return { status, error: "the answer was redirected" };
   if (status !== 200) {
-    const seconds = Number(response.headers.get("retry-after") ?? NaN);
-    return { status, error: `status ${status}`, ...(seconds > 0 && { retryAfter: seconds * 1000 }) };
+    const retryAfter = parseRetryAfter(response.headers.get("retry-after") ?? "");
+    return { status, error: `status ${status}`, ...(retryAfter > 0 && { retryAfter }) };
   }
   const body = await readBody(response, signal);
   if (body === undefined) return { status, error: `an answer of more than ${MAX_JWKS_SIZE} bytes` };
   const keySet = parseJwks(body, previous());
   return typeof keySet === "string" ? { status, error: keySet } : { status, keySet };
+}
+
+/** In ms; `NaN` if it is neither seconds nor a date (RFC 9110 §10.2.3). */
+function parseRetryAfter(value: string): number {
+  return /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
 }
 
 /** `undefined` if it is too large; reading stops there. */

@@ -169,10 +169,13 @@ test("256 KiB are read", async () => {
   expect((await valid()).status).toBe(200);
 });
 
-test("what Retry-After asks for is heeded as far as 30 s", async () => {
+test.each([
+  ["seconds", () => "86400"],
+  ["a date", () => new Date(Date.now() + 86_400_000).toUTCString()],
+])("what Retry-After asks for, in %s, is heeded as far as 30 s", async (_, retryAfter) => {
   const clock = takeOverClock();
   const { backend, valid } = await startProtectedApi();
-  backend.answer = text("", 429, { "Retry-After": "86400" });
+  backend.answer = text("", 429, { "Retry-After": retryAfter() });
   expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503, retryAfter: 30 });
   clock.advance(29_000);
   await valid(undefined, { outage: true });
