@@ -1,5 +1,6 @@
 /** An MCP server whose tools know which agent is calling. */
 
+import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { createMcpExpressApp } from "@modelcontextprotocol/sdk/server/express.js";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
@@ -7,33 +8,32 @@ import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/
 import { agentIdentityAuth, agentIdentityErrorHandler } from "agent-identity-auth";
 import { createDemoAgent } from "./demo-agent.js";
 
-const { headerFile, keySet } = await createDemoAgent();
 const app = createMcpExpressApp(); // it refuses host names that are not loopback's
-const listening = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1", () => {
-  const resource = `http://127.0.0.1:${(listening.address() as AddressInfo).port}/mcp`;
-  const resourceMetadata = new URL("/.well-known/oauth-protected-resource/mcp", resource).href;
-  const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { resourceMetadata, jwks: { keySet } });
+const listener = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1");
+await once(listener, "listening");
+const resource = `http://127.0.0.1:${(listener.address() as AddressInfo).port}/mcp`;
+const resourceMetadata = new URL("/.well-known/oauth-protected-resource/mcp", resource).href; // RFC 9728
+app.get(new URL(resourceMetadata).pathname, (_req, res) => res.json({ resource }));
 
-  app.get("/.well-known/oauth-protected-resource/mcp", (_req, res) => res.json({ resource }));
-  app.post("/mcp", async (req, res) => {
-    const agentIdentity = await agents.authenticate(req);
-    const { agentRuntimeId: clientId, expiresAt } = agentIdentity;
-    const auth = { token: "", clientId, scopes: [], expiresAt, extra: { agentIdentity } };
-    // Tools see the raw headers, so the token has to go: it holds the agent's private key.
-    const { authorization } = req.headers;
-    req.rawHeaders = req.rawHeaders.map((text) => (text === authorization ? "" : text));
-    const server = new McpServer({ name: "example", version: "1.0.0" });
-    server.registerTool("whoami", { description: "Which agent is calling" }, ({ authInfo }) => ({
-      content: [{ type: "text", text: `agent ${authInfo?.clientId ?? ""}` }],
-    }));
-    res.on("close", () => void server.close());
-    const transport = new StreamableHTTPServerTransport();
-    await server.connect(transport);
-    await transport.handleRequest(Object.assign(req, { auth }), res, req.body);
-  });
-  app.all("/mcp", (_req, res) => res.status(405).set("Allow", "POST").end()); // no sessions, so no streams to GET
-  app.use(agentIdentityErrorHandler());
-  const accept = "-H 'Accept: application/json, text/event-stream'";
-  const call = `--json '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"}}'`;
-  console.log(`curl -i -H @${headerFile} ${accept} ${call} ${resource}`);
+const { headerFile, keySet } = await createDemoAgent();
+const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { resourceMetadata, jwks: { keySet } });
+app.post("/mcp", async (req, res) => {
+  const agent = await agents.authenticate(req);
+  const auth = { token: "", clientId: agent.agentRuntimeId, scopes: [], expiresAt: agent.expiresAt, extra: { agent } };
+  // Tools see the raw headers, so the token has to go: it holds the agent's private key.
+  req.rawHeaders = req.rawHeaders.map((text) => (text === req.headers.authorization ? "" : text));
+
+  const server = new McpServer({ name: "example", version: "1.0.0" });
+  server.registerTool("whoami", { description: "Which agent is calling" }, ({ authInfo }) => ({
+    content: [{ type: "text", text: `agent ${authInfo?.clientId ?? ""}` }],
+  }));
+  res.on("close", () => void server.close());
+  const transport = new StreamableHTTPServerTransport();
+  await server.connect(transport);
+  await transport.handleRequest(Object.assign(req, { auth }), res, req.body);
 });
+app.all("/mcp", (_req, res) => res.status(405).set("Allow", "POST").end()); // no sessions, so no streams to GET
+app.use(agentIdentityErrorHandler());
+
+const call = `--json '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"}}'`;
+console.log(`curl -i -H @${headerFile} -H 'Accept: application/json, text/event-stream' ${call} ${resource}`);
