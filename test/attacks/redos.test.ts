@@ -85,8 +85,9 @@ const TABLE: Record<string, Hostile[]> = {
     ["", '"', ""],
     ["", "\\", "a"],
   ],
-  // verify/jwks-fetch: codes of errors
+  // verify/jwks-fetch: codes of errors, and Retry-After
   "/^[A-Z][A-Z0-9_]*$/": [["", "A", "a"]],
+  "/^\\d+$/": [["", "1", "x"]],
   // issuer/codex-router: a path and a header
   "/\\/v1\\/agent\\/([^/]+)\\/task\\/register$/": [
     ["", "/v1/agent/", ""],

@@ -158,6 +158,20 @@ describe("sharing", () => {
     });
   });
 
+  test("verifiers that remember differently share no verdict", async () => {
+    const jwks = createJwksResolver("https://chatgpt.com", { keySet: { keys: [signingKey.jwk] } });
+    const token = mint();
+    expect(await remembered({ jwks }, [token, token])).toEqual([false, true]);
+    expect(await remembered({ jwks, tokenCache: false }, [token])).toEqual([false]);
+  });
+
+  test("a verifier that many mounts have cannot be changed by one of them", async () => {
+    const { baseUrl } = await startBackend();
+    const { verifier } = agentIdentityAuth(baseUrl);
+    expect(() => Object.assign(verifier, { verify: () => expect.fail() })).toThrow(TypeError);
+    expect(await agentIdentityAuth(baseUrl).verifier.verify(mint())).toMatchObject({ agentRuntimeId: "agent-1" });
+  });
+
   test("a resolver that is passed on is shared; any jwks options make a private one", async () => {
     const backend = await startBackend();
     const jwks = createJwksResolver(backend.baseUrl, { timeoutDuration: 1_000 });
@@ -239,5 +253,23 @@ test("an operator finds in the cause what was asked and what was found", async (
       kids: ["key-1"],
       keySetAge: expect.any(Number) as number,
     },
+  });
+});
+
+test("what others have written is fit for a log: 256 characters, and none that controls a terminal", async () => {
+  const odd = `\u0007odd\r\n\u202e${"x".repeat(300)}`;
+  const expected = `odd${"x".repeat(249)}`;
+  const jwks = { keySet: { keys: [{ ...signingKey.jwk, kid: odd }] } };
+  const agents = agentIdentityAuth("https://chatgpt.com", { jwks });
+  expect(agents.verifier.jwks.status().kids).toEqual([expected]);
+  const kid = "\u001b[2Jstranger\n";
+  await expect(agents.verifier.verify(mint({}, { ...signingKey, kid }))).rejects.toMatchObject({
+    cause: { kid: "[2Jstranger", kids: [expected] },
+  });
+  const own = agentIdentityAuth("https://chatgpt.com", { jwks: { keySet: { keys: [signingKey.jwk] } } });
+  const authorization = `Bearer ${mint({ account_id: "acct-\r\n1" })}`;
+  const restricted = own.restrictTo({ forcedChatgptWorkspaceId: "acct-2" });
+  await expect(restricted.authenticate({ headers: { authorization } })).rejects.toMatchObject({
+    cause: { reason: expect.stringMatching(/belong to acct-1\.$/) as string },
   });
 });
