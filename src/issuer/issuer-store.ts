@@ -1,6 +1,6 @@
 /** Where a backend of one's own keeps its keys, agents and tasks. It holds private signing keys: guard it. */
 
-import type { OptionCheck } from "../protocol/options.js";
+import { hasMethods, type OptionCheck } from "../protocol/options.js";
 
 /** Keyv has this shape. Whoever can read this store can sign tokens; whoever can write it can be anyone. */
 export interface IssuerStore {
@@ -14,10 +14,7 @@ export interface IssuerStore {
 
 export const anIssuerStore: OptionCheck = {
   expected: "a store with get(), set() and delete(), such as a Keyv",
-  accepts: (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    (["get", "set", "delete"] as const).every((name) => typeof (value as IssuerStore)[name] === "function"),
+  accepts: hasMethods("get", "set", "delete"),
 };
 
 /** How many writes to memory go by between two clean-ups. */

@@ -24,6 +24,14 @@ export const aNonBlankString: OptionCheck = {
   accepts: (value) => typeof value === "string" && value.trim() !== "",
 };
 
+/** For `accepts`: an object that has these methods. */
+export function hasMethods(...names: string[]): (value: unknown) => boolean {
+  return (value) =>
+    typeof value === "object" &&
+    value !== null &&
+    names.every((name) => typeof (value as Record<string, unknown>)[name] === "function");
+}
+
 export function anInteger(minimum: number, maximum: number, unit: string): OptionCheck {
   const upTo = maximum === Number.MAX_SAFE_INTEGER ? "or more" : `to ${maximum}`;
   return {

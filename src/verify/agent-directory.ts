@@ -2,7 +2,7 @@
 
 import type { KeyObject } from "node:crypto";
 import type { JWK } from "jose";
-import type { OptionCheck } from "../protocol/options.js";
+import { hasMethods, type OptionCheck } from "../protocol/options.js";
 
 /** An agent as the directory knows it. */
 export interface DirectoryAgent {
@@ -43,9 +43,5 @@ export interface AgentDirectory {
 
 export const anAgentDirectory: OptionCheck = {
   expected: "a directory with findAgent() and findTask()",
-  accepts: (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as AgentDirectory).findAgent === "function" &&
-    typeof (value as AgentDirectory).findTask === "function",
+  accepts: hasMethods("findAgent", "findTask"),
 };

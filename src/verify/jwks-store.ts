@@ -1,6 +1,6 @@
 /** The key set that a fleet shares through a store. Whoever can write the store can sign in as anyone. */
 
-import type { OptionCheck } from "../protocol/options.js";
+import { hasMethods, type OptionCheck } from "../protocol/options.js";
 import { MAX_JWKS_SIZE, parseJwks } from "./jwks-fetch.js";
 import { publicJwks, type KeySet } from "./key-set.js";
 
@@ -14,11 +14,7 @@ export interface JwksStore {
 
 export const aJwksStore: OptionCheck = {
   expected: "a store with get() and set(), such as a Keyv",
-  accepts: (value) =>
-    typeof value === "object" &&
-    value !== null &&
-    typeof (value as JwksStore).get === "function" &&
-    typeof (value as JwksStore).set === "function",
+  accepts: hasMethods("get", "set"),
 };
 
 export interface StoredKeySet {
