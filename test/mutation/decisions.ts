@@ -2,6 +2,7 @@
 
 import type { Decision } from "./decision.js";
 import { DECISIONS_ON_ASSERTIONS } from "./decisions/assertions.js";
+import { DECISIONS_ON_THE_COMMAND } from "./decisions/command.js";
 import { DECISIONS_ON_THE_ISSUER } from "./decisions/issuer.js";
 import { DECISIONS_ON_KEYS } from "./decisions/keys.js";
 import { DECISIONS_ON_LOGIN } from "./decisions/login.js";
@@ -15,4 +16,5 @@ export const DECISIONS: readonly Decision[] = [
   ...DECISIONS_ON_ASSERTIONS,
   ...DECISIONS_ON_THE_ISSUER,
   ...DECISIONS_ON_LOGIN,
+  ...DECISIONS_ON_THE_COMMAND,
 ];

@@ -1,14 +1,17 @@
 /** Copies of the tree in which decisions are taken away, each with a Vitest of its own that stays. */
 
 import { cpSync, existsSync, mkdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
-import { basename, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { createVitest, type Vitest } from "vitest/node";
 import type { Edit } from "./decision.js";
 
 const ROOT = join(import.meta.dirname, "../..");
 const COPIED = ["src", "test", "package.json", "tsconfig.json", "vitest.config.ts"];
-/** Large, or with a Vitest of their own. */
-const LEFT_OUT = ["codex", "package", "mutation"].map((name) => join("test", name));
+/** Large, or with a Vitest of their own. Of the package's tests, those of the command are run, from the sources. */
+const LEFT_OUT = ["codex", "mutation"].map((name) => join("test", name));
+const PACKAGE_TESTS = join("test", "package");
+const COMMAND_TEST = join(PACKAGE_TESTS, "cli.test.ts");
+const COMMAND = 'import { register } from "tsx/esm/api";\nregister();\nawait import("../src/cli.ts");\n';
 /** ms. A decision without which a test waits for ever is noticed after this. */
 const TEST_TIMEOUT = 15_000;
 
@@ -35,6 +38,11 @@ export function whyOutOfDate({ file, find }: Edit): string | undefined {
   return count === 1 ? undefined : `in src/${file}, found ${String(count)} times and not once: ${find}`;
 }
 
+function isCopied(path: string): boolean {
+  if (LEFT_OUT.includes(path) || basename(path) === "node_modules") return false;
+  return dirname(path) !== PACKAGE_TESTS || path === COMMAND_TEST;
+}
+
 export class Tree {
   readonly #path: string;
   readonly #vitest: Vitest;
@@ -50,9 +58,12 @@ export class Tree {
     for (const name of COPIED) {
       cpSync(join(ROOT, name), join(path, name), {
         recursive: true,
-        filter: (from) => !LEFT_OUT.includes(relative(ROOT, from)) && basename(from) !== "node_modules",
+        filter: (from) => isCopied(relative(ROOT, from)),
       });
     }
+    mkdirSync(join(path, "dist"));
+    writeFileSync(join(path, "dist", "cli.js"), COMMAND);
+    writeFileSync(join(path, "setup.ts"), "process.chdir(import.meta.dirname);\n");
     symlinkSync(join(ROOT, "node_modules"), join(path, "node_modules"));
     const vitest = await createVitest("test", {
       root: path,
@@ -61,6 +72,9 @@ export class Tree {
       silent: true,
       maxWorkers: 1,
       testTimeout: TEST_TIMEOUT,
+      exclude: ["**/node_modules/**"],
+      // Tests that start another process name what it runs by a path in the tree.
+      setupFiles: ["setup.ts"],
     });
     await vitest.standalone();
     return new Tree(path, vitest);

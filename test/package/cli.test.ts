@@ -119,12 +119,16 @@ test("serve runs a backend, prints what works as pasted, says who calls, and lea
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
   await expect.poll(() => output, { timeout: 10_000 }).toContain('"say hi"');
   const [variables = "", curl = ""] = [/^BASE=.*$/m, /^curl .*$/m].map((line) => line.exec(output)?.[0]);
-  const shell = spawn("sh", ["-c", `${variables.replace(" ", "; ")}; ${curl} --silent`]);
+  const shell = spawn("sh", ["-c", `${variables.replace(" ", "; ")}; ${curl}?secret --silent`]);
   expect(JSON.parse(await text(shell.stdout))).toMatchObject({ accountId: "acct-demo", planType: "pro" });
   await expect
     .poll(() => output, { timeout: 10_000 })
     .toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-demo \(Bearer\)/);
-  const tokenFile = variables.split("TOKEN_FILE=")[1] ?? "";
+  expect(output).not.toContain("secret");
+  const [baseUrl = "", tokenFile = ""] = variables.replace("BASE=", "").split(" TOKEN_FILE=");
+  expect((await fetch(`${baseUrl}/whoami`)).status).toBe(401);
+  // All of 127.0.0.0/8 is this machine, where it is a machine of Linux: what listens on every address listens here too.
+  await expect(fetch(baseUrl.replace("127.0.0.1", "127.0.0.2"))).rejects.toThrow();
   expect((statSync(tokenFile).mode & 0o777).toString(8)).toBe("600");
   expect(output).not.toContain(readFileSync(tokenFile, "utf8"));
   child.kill("SIGINT");

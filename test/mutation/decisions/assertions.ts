@@ -15,7 +15,7 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
       "decodeBase64urlJson(envelope);",
     ],
     ["an envelope has exactly its members", "if (!hasExactly(value, ENVELOPE_MEMBERS)) return undefined;", ""],
-    ["an envelope has no member too many", "entries.length === names.length &&", "entries.length >= names.length &&"],
+    ["an envelope has no member in place of another", "(names as string[]).includes(name) && ", "names.length > 0 && "],
     ["an envelope lacks no member", "entries.length === names.length &&", "entries.length <= names.length &&"],
     ["members of an envelope are strings", ' && typeof member === "string"', " && member !== undefined"],
     ["the agent's id has the form of an id", "return isAssertionId(agentRuntimeId) && ", "return "],
@@ -71,6 +71,11 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
     ],
     ["the signature must be the agent's", "return isSigned && !hasExpired", "return !hasExpired"],
     ["an agent that has expired is refused", "return isSigned && !hasExpired && !", "return isSigned && !"],
+    [
+      "an agent whose end is no time has expired",
+      "!(agent.expiresAt > nowInSeconds())",
+      "agent.expiresAt <= nowInSeconds()",
+    ],
     ["the account header must be the agent's account", " && !isOtherAccount ? agent", " ? agent"],
     [
       "an empty account header is one as well",
@@ -99,6 +104,18 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
       "!(task.expiresAt > nowInSeconds())",
       "!(task.expiresAt >= nowInSeconds())",
       `${ASSERTIONS} > task_invalid`,
+    ],
+    [
+      "a task whose end is no time has expired",
+      "!(task.expiresAt > nowInSeconds())",
+      "task.expiresAt <= nowInSeconds()",
+      `${ASSERTIONS} > task_invalid`,
+    ],
+    [
+      "an identity of an assertion is frozen",
+      "return Object.freeze(identity);",
+      "return identity;",
+      `${ASSERTIONS} > an assertion becomes an identity`,
     ],
     [
       "look-ups are bounded",
@@ -170,6 +187,18 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
       "publicKey === undefined || publicKey.isOfSmallOrder",
       "publicKey === undefined",
       "attacks/assertions.test.ts > a key of small order",
+    ],
+    [
+      "a key that cannot be imported is no key",
+      `    } catch {
+      return undefined;
+    }
+    const imported`,
+      `    } catch {
+      return DUMMY_KEY;
+    }
+    const imported`,
+      `${ASSERTIONS} > that gives a key that is none`,
     ],
     [
       "a key of small order is found whatever its sign",

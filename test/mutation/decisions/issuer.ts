@@ -51,6 +51,24 @@ export const DECISIONS_ON_THE_ISSUER: Decision[] = [
       `${ISSUER} > are published with public members`,
     ],
     [
+      "keys that are made have 2048 bits",
+      '("rsa", { modulusLength: 2048 });\n  return storedKey',
+      '("rsa", { modulusLength: 1024 });\n  return storedKey',
+      `${ISSUER} > has safe defaults`,
+    ],
+    [
+      "what a library says of a private key is not shown",
+      "  } catch {\n    // Said below",
+      "  } catch (error) {\n    throw error;\n    // Said below",
+      `${ISSUER} > options`,
+    ],
+    [
+      "entries share no name with the resolver's",
+      '"agent-identity-auth:issuer:signing-keys"',
+      '"agent-identity-auth:jwks:signing-keys"',
+      `${ISSUER} > shares no name`,
+    ],
+    [
       "given keys are private RSA keys",
       `if (object?.type !== "private" || object.asymmetricKeyType !== "rsa") {`,
       `if (object === undefined) {`,
@@ -77,7 +95,17 @@ export const DECISIONS_ON_THE_ISSUER: Decision[] = [
   ]),
   ...decisionsOf("issuer/mint.ts", `${ISSUER} > mint`, [
     ["an id that is minted has the form of one", "  agentRuntimeId: anId,", "  agentRuntimeId: aNonBlankString,"],
-    ["an account is not minted blank", "  accountId: aNonBlankString,", "  accountId: aTimestamp,"],
+    [
+      "an account is not minted blank",
+      "  accountId: aNonBlankString,",
+      '  accountId: { expected: "", accepts: () => true },',
+    ],
+    [
+      "a user is not minted blank",
+      "  chatgptUserId: aNonBlankString,",
+      '  chatgptUserId: { expected: "", accepts: () => true },',
+    ],
+    ["a token lives for a week unless it is told otherwise", "lifetime = 604_800", "lifetime = 604_800_000"],
     [
       "account and user are always given",
       "if (accountId === undefined || chatgptUserId === undefined) {",

@@ -8,6 +8,7 @@ const ENDPOINT = "faults/endpoint.test.ts";
 const ROTATION = "faults/rotation.test.ts";
 const STORE = "faults/store.test.ts";
 const OPTIONS = "verify/options.test.ts";
+const LOG = "verify/token-verifier.test.ts > fit for a log";
 
 export const DECISIONS_ON_KEYS: Decision[] = [
   ...decisionsOf("verify/key-set.ts", KEY, [
@@ -22,6 +23,7 @@ export const DECISIONS_ON_KEYS: Decision[] = [
       'if (typeof kid === "string" && !byKid.get(kid)) byKid',
     ],
     ["a bad entry is skipped", 'if (typeof entry !== "object" || entry === null) continue;', ""],
+    ["a key id is fit for a log", "[printable(kid)]));", "[kid]));", LOG],
     ["use is sig", 'if (isPresent(use) && use !== "sig") return undefined;', ""],
     ["alg of a key is RS256", 'if (isPresent(alg) && alg !== "RS256") return undefined;', ""],
     ["key_ops is looked at", "if (isPresent(operations) && !allowsVerifying(operations)) return undefined;", ""],
@@ -110,6 +112,30 @@ export const DECISIONS_ON_KEYS: Decision[] = [
       "abort.abort(); // whatever",
       "// whatever",
       `${ENDPOINT} > a stream that does not end`,
+    ],
+    [
+      "a stream of a custom fetch is not read past the deadline",
+      "signal.throwIfAborted();",
+      "",
+      `${ENDPOINT} > a stream that does not end`,
+    ],
+    [
+      "an answer is made of bytes, which can be counted",
+      'if (!(chunk instanceof Uint8Array)) throw new TypeError("not a byte stream");',
+      "",
+      `${ENDPOINT} > a custom fetch`,
+    ],
+    [
+      "whatever a custom fetch rejects with is a failed fetch",
+      "    return { error: describeNetworkError(error) };",
+      "    return { error: String((error as Error).message) };",
+      `${ENDPOINT} > a custom fetch`,
+    ],
+    [
+      "of a failed fetch nothing is repeated but a code",
+      'typeof value === "string" && /^[A-Z][A-Z0-9_]*$/.test(value)',
+      'typeof value === "string"',
+      `${ENDPOINT} > a custom fetch`,
     ],
     [
       "what a library says of a failed fetch is not repeated",
@@ -211,7 +237,7 @@ export const DECISIONS_ON_KEYS: Decision[] = [
       "an older entry of the store never replaces a newer set",
       "stored === undefined || stored.fetchedAt <= (this.#current?.fetchedAt ?? -Infinity)",
       "stored === undefined",
-      `${STORE} > that is older never replaces`,
+      `${STORE} > older than the set, brings back`,
     ],
     [
       "an old entry of the store means a fetch",
@@ -232,6 +258,24 @@ export const DECISIONS_ON_KEYS: Decision[] = [
       `${STORE} > hangs while the backend is down`,
     ],
     [
+      "a store that hangs delays nobody",
+      "if (await Promise.race([adopted, delay(STORE_HEAD_START)])) return;",
+      "if (await (void STORE_HEAD_START, adopted)) return;",
+      `${STORE} > hangs delays nobody`,
+    ],
+    [
+      "concurrent requests share one fetch",
+      "this.#refreshing ??= this.#load(readStore)",
+      "this.#refreshing = this.#load(readStore)",
+      "faults/stampede.test.ts",
+    ],
+    [
+      "the key id of a refused token is fit for a log",
+      "kid: printable(kid)",
+      "kid",
+      "verify/token-verifier.test.ts > an operator finds",
+    ],
+    [
       "a store does not answer for an unknown kid",
       "void this.#refresh({ readStore: false });",
       "void this.#refresh();",
@@ -245,6 +289,12 @@ export const DECISIONS_ON_KEYS: Decision[] = [
       'if (typeof fetchedAt !== "number" || !Number.isSafeInteger(fetchedAt) || fetchedAt > Date.now()) return undefined;',
       'if (typeof fetchedAt !== "number") return { keys: parseJwks(Buffer.from(jwks)) as KeySet, fetchedAt: Date.now() };',
       `${STORE} > has no date`,
+    ],
+    [
+      "a store that fails counts as an empty one",
+      "  } catch {\n    return undefined;\n  }\n}\n\n/** @param ttl",
+      "  } catch (error) {\n    throw error;\n  }\n}\n\n/** @param ttl",
+      `${STORE} > rejects delays nobody`,
     ],
     [
       "an entry is no larger than a response may be",
@@ -273,9 +323,21 @@ export const DECISIONS_ON_KEYS: Decision[] = [
     ],
     [
       "keySet and jwksUrl exclude each other",
-      "if (options.keySet !== undefined && location.jwksUrl !== undefined) {",
-      "if (options.keySet === null) {",
+      "    if (jwksUrl !== undefined) {",
+      "    if (jwksUrl === null) {",
       `${OPTIONS} > keySet`,
+    ],
+    [
+      "keySet excludes what is said of an endpoint",
+      "if (Object.keys(options).length > 0) {",
+      "if (Object.keys(options).length < 0) {",
+      `${OPTIONS} > keySet`,
+    ],
+    [
+      "a resolver with options of its own is nobody else's",
+      "return createKeySource(where, url, location, checkOptions(`${where}: jwks`, jwks as JwksOptions, JWKS_OPTION_CHECKS));",
+      "const own = createKeySource(where, url, location, checkOptions(`${where}: jwks`, jwks as JwksOptions, JWKS_OPTION_CHECKS));\n  sharedResolvers.set(url, own);\n  return own;",
+      "verify/token-verifier.test.ts > any jwks options make a private one",
     ],
     [
       "durations are finite integers",
@@ -283,6 +345,18 @@ export const DECISIONS_ON_KEYS: Decision[] = [
       "const atLeast = (_: number) => checkedElsewhere;",
       `${OPTIONS} > cacheMaxAge`,
     ],
+  ]),
+  ...decisionsOf("verify/static-keys.ts", "verify/verifier.test.ts > 4. key", [
+    [
+      "a static set has no key for an unknown kid",
+      "return this.#keys.byKid.get(kid) ??",
+      "return this.#keys.byKid.get(kid) ?? [...this.#keys.byKid.values()][0] ??",
+    ],
+    ["the key id of a refused token is fit for a log, of a static set too", "kid: printable(kid)", "kid", LOG],
+  ]),
+  ...decisionsOf("protocol/printable.ts", LOG, [
+    ["what is logged of somebody else's text is short", "text.slice(0, 256)", "text"],
+    ["what is logged of somebody else's text has no control characters", '.replace(/\\p{C}/gu, "")', ""],
   ]),
   {
     name: "base URLs share no resolver",

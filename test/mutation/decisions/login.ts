@@ -67,6 +67,12 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
       `${LOGIN} > credentials of the environment`,
     ],
     [
+      "an API key of the environment is held to the restrictions",
+      'resolveConfig("enforceLoginRestrictions", config);\n  const auth = await load(resolved, await findCredentials(resolved, { withApiKeyOfEnv: true }));',
+      'resolveConfig("enforceLoginRestrictions", config);\n  const auth = await load(resolved, await findCredentials(resolved, { withApiKeyOfEnv: false }));',
+      `${LOGIN} > and so is an API key of the environment`,
+    ],
+    [
       "CODEX_ACCESS_TOKEN comes before CODEX_AGENT_IDENTITY",
       'env("CODEX_ACCESS_TOKEN") ?? env("CODEX_AGENT_IDENTITY")',
       'env("CODEX_AGENT_IDENTITY") ?? env("CODEX_ACCESS_TOKEN")',
@@ -153,6 +159,31 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
       "if (isObject && value === undefined) {",
       `${STORE} > that is corrupt or foreign`,
     ],
+    [
+      "what is wrong with a file is said without its text",
+      '  } catch {\n    throw invalid(path, "it is not JSON");',
+      "  } catch (error) {\n    throw invalid(path, String(error));",
+      `${STORE} > that is corrupt or foreign`,
+    ],
+    [
+      "a file that cannot be read is not taken for none",
+      'return (error as NodeJS.ErrnoException).code === "ENOENT";',
+      "return error instanceof Error;",
+      `${STORE} > a home that cannot be used`,
+    ],
+    [
+      "an agent's sign-in has a token",
+      'if (typeof token !== "string") throw',
+      "if (token === undefined) throw",
+      `${STORE} > that lacks its credentials`,
+    ],
+    [
+      "an API key's sign-in has a key",
+      'if (typeof apiKey !== "string") throw',
+      "if (apiKey === undefined) throw",
+      `${STORE} > that lacks its credentials`,
+    ],
+    ["logging out removes the file", "await rm(path);", "await readFile(path);", `${STORE} > removes what is there`],
     [
       "a file is UTF-8",
       "content = parseUtf8Json(bytes);",
@@ -242,6 +273,12 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
       `${TASKS} > fails on an answer`,
     ],
     [
+      "a task that was sealed is UTF-8",
+      'new TextDecoder("utf-8", { fatal: true })',
+      "new TextDecoder()",
+      `${TASKS} > fails on an answer`,
+    ],
+    [
       "a task that is sealed for another key is a failure",
       'throw failed("the task id is not sealed for this agent\'s key");',
       'return "task-x";',
@@ -260,6 +297,10 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
       'decodeCanonicalBase64(base64) ?? Buffer.from(base64, "base64")',
     ],
     ["a private key is nothing but one", "([0-9a-f]{64})$/;\nconst PKCS8_V2", "([0-9a-f]{64})/;\nconst PKCS8_V2"],
+    ["nothing comes before a private key", "/^302e020100300506032b6570", "/302e020100300506032b6570"],
+    ["a private key is one of Ed25519", "/^302e020100300506032b6570", "/^302e020100300506032b65.."],
+    ["nothing comes after a private key with its public key", "812100([0-9a-f]{64})$/", "812100([0-9a-f]{64})/"],
+    ["nothing comes before a private key with its public key", "/^3051020101300506", "/3051020101300506"],
   ]),
   ...decisionsOf("login/agent-identity-auth.ts", TASKS, [
     [
@@ -272,7 +313,13 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
       "tasks of other tokens are not used",
       '${hash("sha256", this.#token)}',
       '${hash("sha256", "")}',
-      `${TASKS} > registering`,
+      `${TASKS} > is for one token and one place`,
+    ],
+    [
+      "tasks of other places are not used",
+      "`${this.#locateAuthApi()} ${",
+      "`${",
+      `${TASKS} > is for one token and one place`,
     ],
     [
       "neither token nor key is in a property",
@@ -281,6 +328,31 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
       `${TASKS} > neither token nor private key`,
     ],
   ]),
+  ...decisionsOf("login/sealed-box.ts", "login/sealed-box.test.ts", [
+    [
+      "the key of a sealed box is that of its sender and its addressee",
+      "hsalsa20(x25519.getSharedSecret(secretKey, ephemeralKey))",
+      "hsalsa20(x25519.getPublicKey(ephemeralKey))",
+    ],
+  ]),
+  {
+    name: "a sealed box that was tampered with is not opened",
+    edits: [
+      {
+        file: "login/sealed-box.ts",
+        find: "import { hsalsa, xsalsa20poly1305 }",
+        replace: "import { hsalsa, xsalsa20 }",
+      },
+      {
+        file: "login/sealed-box.ts",
+        find: "xsalsa20poly1305(key, nonce).decrypt(sealed.subarray(KEY_LENGTH))",
+        // The 32 bytes of key stream that the tag's key is made of come first.
+        replace:
+          "xsalsa20(key, nonce, Uint8Array.of(...new Uint8Array(32), ...sealed.subarray(KEY_LENGTH + 16))).subarray(32)",
+      },
+    ],
+    noticedBy: "login/sealed-box.test.ts > opens nothing",
+  },
   {
     name: "auth.json is replaced as a whole",
     edits: [

@@ -31,6 +31,17 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
       "value.length > 0;",
     ],
     [
+      "what cannot be parsed is refused without its text",
+      "  try {\n    return new URL(text);\n  } catch {\n    return undefined;\n  }",
+      "  return new URL(text);",
+    ],
+    [
+      "many slashes at the end of a URL take no longer than others",
+      'let end = text.length;\n  while (text[end - 1] === "/") end--;\n  return text.slice(0, end);',
+      'return text.replace(/\\/+$/, "");',
+      "attacks/redos.test.ts > the table has every regular expression",
+    ],
+    [
       "what is wrong with a base URL is said without its text",
       "must not contain credentials: remove",
       "must not contain credentials as in ${value}: remove",
@@ -219,6 +230,12 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
       "if (parsed.loginMethod === undefined && parsed.workspaceIds === undefined) {",
       "if (parsed.loginMethod === null) {",
       `${FETCH} > restrictTo`,
+    ],
+    [
+      "what a restriction says for the log is fit for it",
+      "{ reason: printable(violation.message) }",
+      "{ reason: violation.message }",
+      "verify/token-verifier.test.ts > fit for a log",
     ],
     [
       "bearer: false accepts no token",

@@ -212,6 +212,12 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
       "verify/verifier.test.ts > → signature_invalid",
     ],
     [
+      "what jose says of a token is not handed on",
+      'if (error instanceof JOSEError) return new Refusal("signature_invalid");',
+      "",
+      "secrets.test.ts > neither token nor private key",
+    ],
+    [
       "what was verified is remembered by the whole token",
       'hash("sha256", token, "base64url")',
       'hash("sha256", "", "base64url")',
@@ -269,6 +275,18 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
       `${CACHE} > remembers no failure`,
     ],
     [
+      "as many tokens are remembered as configured",
+      "new LRUCache({ max: cacheSize })",
+      "new LRUCache({ max: 10_000 })",
+      `${CACHE} > is bounded`,
+    ],
+    [
+      "a cache that is turned off remembers nothing",
+      "if (cacheSize > 0) this.#verified = new LRUCache({ max: cacheSize });",
+      "this.#verified = new LRUCache({ max: cacheSize + 1 });",
+      `${CACHE} > can be turned off`,
+    ],
+    [
       "concurrent misses on one token share its verification",
       "if (pending !== undefined) return pending;",
       "",
@@ -305,6 +323,17 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
       "const verifiers = new WeakMap<KeySource, Map<string, SelectedVerifier>>();",
       "const everyones = new Map<string, SelectedVerifier>();\nconst verifiers = { get: (_: KeySource) => everyones, set: (..._: unknown[]) => undefined };",
       "faces/express.test.ts > two backends on one server",
+    ],
+    [
+      "a verifier that remembers nothing shares nothing that another remembers",
+      "[issuer, audience, clockTolerance, cacheSize]",
+      "[issuer, audience, clockTolerance]",
+    ],
+    [
+      "a verifier, which others share, cannot be changed",
+      "return { tokens, facade: Object.freeze(facade) };",
+      "return { tokens, facade };",
+      `${CACHE} > cannot be changed`,
     ],
     [
       "the tolerance is an integer of 0 to 300 s",
