@@ -293,6 +293,55 @@ describe("proxies and private CAs", () => {
   );
 });
 
+const migration = named("docs/migration.md", {
+  fromExpressOauth2JwtBearer: "restrictTo",
+  fromExpressJwt: "blocked",
+});
+
+describe("after the migration", () => {
+  const startMigrated = async (code: string) => {
+    const backend = await startBackend();
+    const { url } = await startServer(code, { [BASE_URL]: backend.baseUrl });
+    return async (path: string, token?: string) => {
+      const response = await answerOf(`${url}${path}`, token === undefined ? {} : { headers: bearer(token) });
+      return [response.status, await response.json()] as const;
+    };
+  };
+  const refused = (code: string) => ({ error: { code } });
+
+  test("from express-oauth2-jwt-bearer, with a restriction in the place of claimEquals", async () => {
+    const ask = await startMigrated(migration.fromExpressOauth2JwtBearer);
+    expect(await ask("/tasks")).toMatchObject([401, refused("credentials_missing")]);
+    expect(await ask("/tasks", mint())).toEqual([200, { agent: "agent-1" }]);
+    expect(await ask("/tasks", mint({ aud: ["codex-app-server"] }))).toMatchObject([401, refused("audience_invalid")]);
+    expect(await ask("/admin", mint())).toEqual([200, { workspace: "acct-1" }]);
+    expect(await ask("/admin", mint({ account_id: "acct-2" }))).toMatchObject([403, refused("workspace_not_allowed")]);
+  });
+
+  test("from express-jwt, with order in the place of unless and a handler in that of isRevoked", async () => {
+    const code = migration.fromExpressJwt.replace("new Set<string>()", 'new Set<string>(["agent-2"])');
+    const ask = await startMigrated(code);
+    expect(await ask("/health")).toEqual([200, {}]);
+    expect(await ask("/tasks")).toMatchObject([401, refused("credentials_missing")]);
+    expect(await ask("/tasks", mint())).toEqual([200, { agent: "agent-1" }]);
+    expect(await ask("/tasks", mint({ agent_runtime_id: "agent-2" }))).toEqual([403, {}]);
+  });
+
+  test("a 401 has the name that handlers for express-jwt ask for; a 400 and a 503 have not", async () => {
+    const backend = await startBackend();
+    const agents = agentIdentityAuth(backend.baseUrl, { jwks: {} });
+    const nameOf = (authorization: string) =>
+      agents.authenticate({ headers: { authorization } }).then(
+        () => "accepted",
+        (error: unknown) => (error as Error).name,
+      );
+    backend.answer = unavailable;
+    expect(await nameOf("Bearer junk")).toBe("UnauthorizedError");
+    expect(await nameOf("Bearer two words")).toBe("BadRequestError");
+    expect(await nameOf(`Bearer ${mint()}`)).toBe("ServiceUnavailableError");
+  });
+});
+
 test.each(readdirSync("docs").filter((name) => name.endsWith(".md")))("the links of %s lead somewhere", (name) => {
   const headings = (page: string) =>
     [...readFileSync(page, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
