@@ -255,6 +255,10 @@ describe("where tasks are registered", () => {
     expect(() => locateAuthApi(base, undefined)).toThrow(/set authApiBaseUrl/);
   });
 
+  test.fails("is not known for a host whose name every object of JavaScript has", () => {
+    expect(() => locateAuthApi("https://constructor", undefined)).toThrow(/set authApiBaseUrl/);
+  });
+
   test("is said by the environment, unless the configuration does", async () => {
     const { received, config } = await start();
     const env = { ...config.env, CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL: config.authApiBaseUrl };

@@ -112,6 +112,25 @@ export const REDUNDANT: readonly Redundancy[] = [
     saying: ACCEPTED,
   },
   {
+    name: "the base URL of whoever signs in is https, or loopback",
+    edits: [
+      {
+        file: "login/auth-config.ts",
+        find: "normalizeBaseUrl(chatgptBaseUrl)",
+        replace: "normalizeBaseUrl(chatgptBaseUrl, true)",
+      },
+    ],
+    noticedBy: "login/login.test.ts > http://gw.example",
+    reason: "the verifier holds the same base URL to the same rules",
+    behind: [
+      {
+        file: "login/auth-config.ts",
+        find: "selectVerifier(where, chatgptBaseUrl, { jwks })",
+        replace: "selectVerifier(where, chatgptBaseUrl, { jwks, allowInsecureHttp: true })",
+      },
+    ],
+  },
+  {
     name: "a key that cannot be imported is skipped",
     edits: [
       {

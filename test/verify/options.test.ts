@@ -13,6 +13,19 @@ test("inherited options count, and are checked like one's own", () => {
   expect(() => agents.restrictTo(Object.create({ forcedChatgptWorkspaceId: 5 }) as object)).toThrow(TypeError);
 });
 
+test("an option is read once: what was checked is what is used", async () => {
+  let reads = 0;
+  const options = {
+    jwks: { keySet },
+    get realm() {
+      return reads++ === 0 ? "checked" : 'x", error="none';
+    },
+  };
+  await expect(agentIdentityAuth(base, options).authenticate({ headers: {} })).rejects.toMatchObject({
+    headers: { "WWW-Authenticate": 'Bearer realm="checked"' },
+  });
+});
+
 describe("a wrong option is a TypeError that names it", () => {
   test.each<[Record<string, unknown>, RegExp]>([
     [{ audiance: "x" }, /there is no option "audiance"; the options are .*audience/],

@@ -7,6 +7,17 @@ const MALFORMED = `${ASSERTIONS} > assertion_malformed`;
 const INVALID = `${ASSERTIONS} > assertion_invalid`;
 const REGISTRATION = "issuer/issuer.test.ts > is refused for each fault";
 
+/** As `src` lists them. */
+const SMALL_ORDER_POINTS = [
+  "0000000000000000000000000000000000000000000000000000000000000000",
+  "0100000000000000000000000000000000000000000000000000000000000000",
+  "26e8958fc2b227b045c3f489f2ef98f0d5dfac05d3c63339b13802886d53fc05",
+  "c7176a703d4dd84fba3c0b760d10670f2a2053fa2c39ccc64ec7fd7792ac037a",
+  "ecffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "edffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+  "eeffffffffffffffffffffffffffffffffffffffffffffffffffffffffffff7f",
+];
+
 export const DECISIONS_ON_ASSERTIONS: Decision[] = [
   ...decisionsOf("protocol/agent-assertion.ts", MALFORMED, [
     [
@@ -232,6 +243,11 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
       REGISTRATION,
     ],
   ]),
+  ...decisionsOf(
+    "verify/assertion-verifier.ts",
+    "attacks/assertions.test.ts > a key of small order",
+    SMALL_ORDER_POINTS.map((point) => [`a key of small order is found: ${point.slice(0, 8)}…`, `"${point}",`, ""]),
+  ),
   {
     name: "the imported keys of agents are kept apart",
     edits: [

@@ -79,6 +79,12 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
       `${OPTIONS} > a wrong option`,
     ],
     [
+      "an option is read once",
+      "checked[name] = value;",
+      "checked[name] = given[name];",
+      `${OPTIONS} > an option is read once`,
+    ],
+    [
       "inherited options are checked as well",
       "    const value = given[name];",
       "    const value = Object.hasOwn(given, name) ? given[name] : undefined;",
@@ -283,6 +289,12 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
       "verify/verifier.test.ts > a dead endpoint",
     ],
     [
+      "a 403 does not say who would be let in",
+      "createError(status, message,",
+      "createError(status, refusal.cause?.reason ?? message,",
+      `${REQUESTS} > another workspace`,
+    ],
+    [
       "the cause of an error is not enumerable",
       "enumerable: false",
       "enumerable: true",
@@ -357,6 +369,13 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
       'text.replace(/["\\\\]/g, "\\\\$&")',
       "text",
       `${EXPRESS} > with realm and resource metadata`,
+    ],
+  ]),
+  ...decisionsOf("verify/trace.ts", "verify/token-verifier.test.ts > on the diagnostics channels", [
+    [
+      "what is published of a verification does not say whose it is",
+      "cached: outcome === cached,",
+      "cached: outcome === cached,\n      identity: outcome,",
     ],
   ]),
   ...decisionsOf("verify/middleware.ts", EXPRESS, [
