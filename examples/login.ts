@@ -21,9 +21,10 @@ app.get("/backend-api/whoami", agents, (req, res) => res.json(req.agentIdentity)
 app.use(agentIdentityErrorHandler());
 
 // The agent.
-const config = { chatgptBaseUrl: baseUrl, codexHome: createTemporaryDirectory(), env: {} }; // env: not this shell's
+const config = { chatgptBaseUrl: baseUrl, codexHome: createTemporaryDirectory(), env: {} }; // nothing of this shell's
 await login.loginWithAccessToken(config, token); // verified, then written to auth.json
-await login.enforceLoginRestrictions({ ...config, forcedChatgptWorkspaceId: "acct-1" }); // throws, and signs out, if not
+// At start-up: had it signed in for another workspace, this would sign it out and throw.
+await login.enforceLoginRestrictions({ ...config, forcedChatgptWorkspaceId: "acct-1" });
 console.log((await login.loginStatus(config)).message);
 
 const auth = await login.loadAuth(config);
