@@ -15,6 +15,9 @@ export interface Trust {
   jwksUrl: string;
   issuer: string;
   audience: string;
+  /** What a contestant's README does not set: for the fetching of keys, and for the verification. None in a benchmark. */
+  keyOptions?: object;
+  tokenOptions?: object;
 }
 
 export interface Backend {
@@ -26,6 +29,19 @@ export interface Backend {
   stop(): void;
 }
 
+const JWKS_PATH = "/backend-api/wham/agent-identities/jwks";
+
+export function trustIn(origin: string): Trust {
+  return {
+    origin,
+    baseUrl: `${origin}/backend-api`,
+    jwksPath: JWKS_PATH,
+    jwksUrl: origin + JWKS_PATH,
+    issuer: "https://chatgpt.com/codex-backend/agent-identity",
+    audience: "codex-app-server",
+  };
+}
+
 export async function startBackend(): Promise<Backend> {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const kid = "agent-identity-bench";
@@ -34,23 +50,15 @@ export async function startBackend(): Promise<Backend> {
   let fetches = 0;
   const server = createServer((req, res) => {
     // Any prefix: where a second, cold key set is wanted, another base URL of this same backend is one.
-    if (!req.url?.endsWith("/backend-api/wham/agent-identities/jwks")) return void res.writeHead(404).end();
+    if (!req.url?.endsWith(JWKS_PATH)) return void res.writeHead(404).end();
     fetches++;
     res.setHeader("Content-Type", "application/json").end(jwks);
   });
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
 
   const origin = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-  const jwksPath = "/backend-api/wham/agent-identities/jwks";
   return {
-    trust: {
-      origin,
-      baseUrl: `${origin}/backend-api`,
-      jwksPath,
-      jwksUrl: origin + jwksPath,
-      issuer: "https://chatgpt.com/codex-backend/agent-identity",
-      audience: "codex-app-server",
-    },
+    trust: trustIn(origin),
     kid,
     signingKey: privateKey,
     takeFetchCount() {

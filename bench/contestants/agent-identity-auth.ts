@@ -5,6 +5,6 @@ import { onExpress } from "./on-express.js";
 export const contestant = onExpress({
   title: "agent-identity-auth",
   packages: ["agent-identity-auth"],
-  protect: ({ baseUrl }) => [agentIdentityAuth(baseUrl)],
+  protect: ({ baseUrl, keyOptions }) => [agentIdentityAuth(baseUrl, { jwks: keyOptions && { ...keyOptions } })],
   agentOf: (req) => req.agentIdentity?.agentRuntimeId,
 });

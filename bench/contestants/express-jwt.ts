@@ -6,12 +6,13 @@ import { onExpress } from "./on-express.js";
 export const contestant = onExpress({
   title: "express-jwt + jwks-rsa",
   packages: ["express-jwt", "jwks-rsa"],
-  protect({ jwksUrl, issuer, audience }) {
+  protect({ jwksUrl, issuer, audience, keyOptions }) {
     const secret = jwksRsa.expressJwtSecret({
       jwksUri: jwksUrl,
       cache: true,
       rateLimit: true,
       jwksRequestsPerMinute: 5,
+      ...keyOptions,
     });
     return [expressjwt({ secret, algorithms: ["RS256"], issuer, audience })];
   },

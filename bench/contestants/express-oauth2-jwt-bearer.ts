@@ -8,9 +8,9 @@ interface WithAuthResult {
 export const contestant = onExpress({
   title: "express-oauth2-jwt-bearer",
   packages: ["express-oauth2-jwt-bearer"],
-  protect({ jwksUrl, issuer, audience }) {
+  protect({ jwksUrl, issuer, audience, keyOptions }) {
     // With `jwksUri` beside `issuer` there is no discovery: this issuer has no metadata document.
-    return [auth({ issuer, audience, jwksUri: jwksUrl, tokenSigningAlg: "RS256" })];
+    return [auth({ issuer, audience, jwksUri: jwksUrl, tokenSigningAlg: "RS256", ...keyOptions })];
   },
   agentOf: (req) => (req as unknown as WithAuthResult).auth?.payload.agent_runtime_id,
 });

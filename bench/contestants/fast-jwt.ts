@@ -11,13 +11,17 @@ export const contestant = onExpress({
   agentOf,
 });
 
-export function createFastVerifier({ origin, jwksPath, issuer, audience }: Trust, cache: boolean) {
-  const getJwks = buildGetJwks({ issuersWhitelist: [origin], jwksPath });
+export function createFastVerifier(
+  { origin, jwksPath, issuer, audience, keyOptions, tokenOptions }: Trust,
+  cache: boolean,
+) {
+  const getJwks = buildGetJwks({ issuersWhitelist: [origin], jwksPath, ...keyOptions });
   return createVerifier({
     key: ({ header: { kid, alg } }) => getJwks.getPublicKey({ domain: origin, kid, alg }),
     algorithms: ["RS256"],
     allowedIss: issuer,
     allowedAud: audience,
     cache,
+    ...tokenOptions,
   });
 }
