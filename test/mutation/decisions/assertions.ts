@@ -129,6 +129,11 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
       `${ASSERTIONS} > an assertion becomes an identity`,
     ],
     [
+      "who is refused as a signer has no identity",
+      "const agent = await this.#findSigner(signed);\n    if (agent instanceof Refusal) return agent;",
+      "const agent = (await this.#findSigner(signed)) as DirectoryAgent;",
+    ],
+    [
       "look-ups are bounded",
       "return await Promise.race([ask(), timeout]);",
       "return await (void timeout, ask());",

@@ -15,6 +15,11 @@ export const DECISIONS_ON_THE_ISSUER: Decision[] = [
       "await createKey(nowInSeconds() + delay - delay)",
     ],
     [
+      "a key that is published ahead does not sign yet",
+      "keys.filter(({ signsFrom }) => signsFrom <= now)",
+      "keys.filter(({ signsFrom }) => signsFrom <= now + Infinity)",
+    ],
+    [
       "a key that does not sign yet is published",
       "if (key === signer || key.signsFrom > now) return true;",
       "if (key === signer) return true;",

@@ -273,6 +273,12 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
       `${TASKS} > fails on an answer`,
     ],
     [
+      "what a failed registration was is said in our words",
+      'problem = error instanceof SyntaxError ? "the answer is not JSON" : "no answer";',
+      "problem = String(error);",
+      `${TASKS} > fails when nobody answers`,
+    ],
+    [
       "a task that was sealed is UTF-8",
       'new TextDecoder("utf-8", { fatal: true })',
       "new TextDecoder()",
