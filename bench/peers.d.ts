@@ -64,3 +64,9 @@ declare module "jwks-rsa" {
   };
   export default jwksRsa;
 }
+
+declare module "aws-jwt-verify/https" {
+  export class SimpleFetcher {
+    fetch(uri: string): Promise<ArrayBuffer>;
+  }
+}

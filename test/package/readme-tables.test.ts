@@ -27,6 +27,20 @@ test("every error code is there, with its status", () => {
   ).toEqual(failures.sort());
 });
 
+test("what is said of peers is what the run of the faults found", () => {
+  const measured = tableRows(readFileSync("bench/FAULTS.md", "utf8").replaceAll(/ \[\^\d+\]/g, ""));
+  const names = new Set(measured.map(([name]) => name));
+  const said = tableRows(readme.split("\n## Beside its peers\n")[1] ?? "").filter(([name]) => names.has(name));
+  expect(said.length).toBeGreaterThan(10);
+  for (const row of said) expect(measured).toContainEqual(row);
+});
+
+function tableRows(markdown: string): string[][] {
+  return [...markdown.matchAll(/^\|( [^ -].*)\|$/gm)].map(([, cells = ""]) =>
+    cells.split("|").map((cell) => cell.trim()),
+  );
+}
+
 test("every option is there", () => {
   const documented = rows("Options").map(([name = ""]) => name);
   const jwks = documented.filter((name) => name.startsWith("jwks.")).map((name) => name.slice("jwks.".length));

@@ -1,5 +1,0 @@
-declare module "aws-jwt-verify/https" {
-  export class SimpleFetcher {
-    fetch(uri: string): Promise<ArrayBuffer>;
-  }
-}
