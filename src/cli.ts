@@ -8,6 +8,7 @@ import { LoginError, loginStatus, loginWithAccessToken, loginWithApiKey, type Au
 import { resolveCodexHome } from "./login/auth-config.js";
 import { removeCredentials } from "./login/auth-store.js";
 import { deriveJwksUrl, normalizeBaseUrl } from "./protocol/base-url.js";
+import type { AgentIdentityErrorCause } from "./verify/errors.js";
 import { createVerifier } from "./verify/verifier.js";
 
 const HELP = `Usage: agent-identity-auth <command> [options]
@@ -166,11 +167,15 @@ async function run(args: string[]): Promise<number> {
     return answer.exitCode ?? 0;
   } catch (error) {
     const usage = error instanceof UsageError || error instanceof TypeError;
-    const { message, code } = error as { message: string; code?: string };
-    if (json) console.error(JSON.stringify({ error: { message, code: code ?? "usage" } }));
+    const { message, code, cause } = error as { message: string; code?: string; cause?: AgentIdentityErrorCause };
+    const reason = cause?.reason;
+    if (json) console.error(JSON.stringify({ error: { message, code: code ?? "usage", reason } }));
     else if (usage) console.error(`agent-identity-auth: ${message}; see agent-identity-auth --help`);
     else if (code === "credentials_empty") console.error(message);
-    else console.error(`${failureOf(args)}: ${code === undefined ? "" : `${code}: `}${message}`);
+    else {
+      const details = reason === undefined ? "" : ` (${reason})`;
+      console.error(`${failureOf(args)}: ${code === undefined ? "" : `${code}: `}${message}${details}`);
+    }
     return usage ? 2 : 1;
   }
 }

@@ -15,12 +15,13 @@ export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
 export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/agent-directory.js";
 export type { CredentialsSource } from "./verify/credentials.js";
 export type { AgentIdentityError, AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
-export type { JwksFetch } from "./verify/jwks-fetch.js";
+export type { JwksFetch, JwksFetchEvent, JwksResponse } from "./verify/jwks-fetch.js";
 export { createJwksResolver } from "./verify/jwks-resolver.js";
 export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
 export type { JwksStore } from "./verify/jwks-store.js";
 export type { JwksResolver, JwksStatus } from "./verify/key-source.js";
 export type { Authenticating, MiddlewareMembers } from "./verify/middleware.js";
+export type { VerifyEvent } from "./verify/trace.js";
 export { createVerifier } from "./verify/verifier.js";
 export type { Verifier, VerifierOptions } from "./verify/verifier.js";
 

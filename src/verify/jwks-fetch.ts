@@ -4,11 +4,42 @@ import { channel } from "node:diagnostics_channel";
 import { parseUtf8Json } from "../protocol/encoding.js";
 import { parseKeySet, type KeySet } from "./key-set.js";
 
-/** What is used of `fetch`; the global one fits. */
+/** What is used of `fetch`; the global one fits, and undici's. */
 export type JwksFetch = (
   url: string,
   init: { headers: Record<string, string>; redirect: "manual"; signal: AbortSignal },
-) => Promise<Response>;
+) => Promise<JwksResponse>;
+
+/** What is used of a `Response`. */
+export interface JwksResponse {
+  /** Of HTTP. */
+  readonly status: number;
+  /** Whether redirects were followed, which is refused. */
+  readonly redirected: boolean;
+  /** `Retry-After` is read. */
+  readonly headers: {
+    /** By name, in whatever case. */
+    get(name: string): string | null;
+  };
+  /** A stream of bytes. */
+  readonly body: object | null;
+}
+
+/** What `agent-identity-auth:jwks.fetch` publishes when an attempt to fetch a key set has ended. */
+export interface JwksFetchEvent {
+  /** What was asked. */
+  readonly url: string;
+  /** Whether there was a usable key set. */
+  readonly outcome: "success" | "failure";
+  /** Of HTTP, where there was an answer. */
+  readonly status?: number;
+  /** The ids of the usable keys; none with a failure. */
+  readonly kids: readonly string[];
+  /** ms, to the last byte. */
+  readonly durationMs: number;
+  /** Only of a failure: what is wrong, in words of our own. */
+  readonly error?: string;
+}
 
 export interface JwksRequest {
   readonly url: string;
@@ -33,14 +64,15 @@ export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
   const answer = await fetchBeforeDeadline(request);
   if (fetchChannel.hasSubscribers) {
     const failed = "error" in answer;
-    fetchChannel.publish({
+    const event: JwksFetchEvent = {
       url: request.url,
       outcome: failed ? "failure" : "success",
       ...(answer.status !== undefined && { status: answer.status }),
       kids: failed ? [] : answer.keySet.kids,
       durationMs: performance.now() - startedAt,
       ...(failed && { error: answer.error }),
-    });
+    };
+    fetchChannel.publish(event);
   }
   return answer;
 }
@@ -91,7 +123,7 @@ function parseRetryAfter(value: string): number {
 }
 
 /** `undefined` if it is too large; reading stops there. */
-async function readBody(response: Response, signal: AbortSignal): Promise<Buffer | undefined> {
+async function readBody(response: JwksResponse, signal: AbortSignal): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {

@@ -2,14 +2,28 @@
 
 import { channel } from "node:diagnostics_channel";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
-import { Refusal } from "./errors.js";
+import { Refusal, type AgentIdentityErrorCode } from "./errors.js";
 import type { Outcome } from "./outcome.js";
 
 const verifyChannel = channel("agent-identity-auth:verify");
 
+/** What `agent-identity-auth:verify` publishes when a verification has ended. No token and no claim is in it. */
+export interface VerifyEvent {
+  /** Of the `Authorization` header. */
+  readonly scheme: "Bearer" | "AgentAssertion";
+  /** Whether it was verified. */
+  readonly outcome: "success" | "failure";
+  /** Only of a failure. */
+  readonly code?: AgentIdentityErrorCode;
+  /** Whether a remembered token was the answer. */
+  readonly cached: boolean;
+  /** ms, of the verification and of what it waited for. */
+  readonly durationMs: number;
+}
+
 /** @param findCached the identity that a cache holds for these credentials */
 export function traceVerification(
-  scheme: "Bearer" | "AgentAssertion",
+  scheme: VerifyEvent["scheme"],
   verify: () => Outcome | Promise<Outcome>,
   findCached: () => AgentIdentity | undefined = () => undefined,
 ): Outcome | Promise<Outcome> {
@@ -18,13 +32,14 @@ export function traceVerification(
   const startedAt = performance.now();
   const publish = (outcome: Outcome): Outcome => {
     const refused = outcome instanceof Refusal;
-    verifyChannel.publish({
+    const event: VerifyEvent = {
       scheme,
       outcome: refused ? "failure" : "success",
       ...(refused && { code: outcome.code }),
       cached: outcome === cached,
       durationMs: performance.now() - startedAt,
-    });
+    };
+    verifyChannel.publish(event);
     return outcome;
   };
   const outcome = verify();

@@ -79,11 +79,11 @@ describe("login, status and logout", () => {
     backend.answer = (_req, res) => res.writeHead(500).end();
     expect(await command(["status", ...options])).toEqual(
       failure(
-        "Error checking login status: keys_unavailable: The signing keys are unavailable at the moment. Try again later.",
+        "Error checking login status: keys_unavailable: The signing keys are unavailable at the moment. Try again later. (status 500)",
       ),
     );
     const asJson = await command(["status", "--json", ...options]);
-    expect(JSON.parse(asJson.stderr)).toMatchObject({ error: { code: "keys_unavailable" } });
+    expect(JSON.parse(asJson.stderr)).toMatchObject({ error: { code: "keys_unavailable", reason: "status 500" } });
   });
 });
 
