@@ -57,9 +57,9 @@ export const DECISIONS_ON_THE_COMMAND: Decision[] = [
       `${COMMAND} > with an access token`,
     ],
     [
-      "an error is printed without what caused it",
-      'else console.error(`${failureOf(args)}: ${code === undefined ? "" : `${code}: `}${message}`);',
-      "else console.error(error);",
+      "an error is printed in one line that is ours",
+      'else if (code === "credentials_empty") console.error(message);',
+      "else if (code !== undefined) console.error(error);",
       `${COMMAND} > failures are one line`,
     ],
   ]),
