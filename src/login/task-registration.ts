@@ -13,19 +13,19 @@ const RETRY_DELAY = 250;
 const TRIES = 3;
 
 /** By host of the base URL. A base that is neither here nor on loopback never falls back to production. */
-const AUTH_APIS: Readonly<Record<string, string>> = {
-  "chatgpt.com": "https://auth.openai.com/api/accounts",
-  "chat.openai.com": "https://auth.openai.com/api/accounts",
-  "chatgpt-staging.com": "https://auth.api.openai.org/api/accounts",
-  "openai-staging.com": "https://auth.api.openai.org/api/accounts",
-};
+const AUTH_APIS: ReadonlyMap<string, string> = new Map([
+  ["chatgpt.com", "https://auth.openai.com/api/accounts"],
+  ["chat.openai.com", "https://auth.openai.com/api/accounts"],
+  ["chatgpt-staging.com", "https://auth.api.openai.org/api/accounts"],
+  ["openai-staging.com", "https://auth.api.openai.org/api/accounts"],
+]);
 
 /** @throws {LoginError} that names the option */
 export function locateAuthApi(normalizedBaseUrl: string, configured: string | undefined): string {
   if (configured !== undefined) return configured;
   const url = new URL(normalizedBaseUrl);
   if (url.protocol === "http:" && isLoopback(url)) return normalizedBaseUrl;
-  const known = AUTH_APIS[url.host];
+  const known = AUTH_APIS.get(url.host);
   if (known === undefined) {
     throw new LoginError(
       "auth_api_unknown",
@@ -41,9 +41,7 @@ export async function registerTask(authApi: string, agentRuntimeId: string, priv
   const signature = sign(null, registrationMessage(agentRuntimeId, timestamp), privateKey).toString("base64");
   const url = `${authApi}/v1/agent/${encodeURIComponent(agentRuntimeId)}/task/register`;
   const answer = await post(url, JSON.stringify({ timestamp, signature }));
-  const taskId = readTaskId(answer, privateKey);
-  if (taskId === undefined) throw failed("the answer has no task id");
-  return taskId;
+  return readTaskId(answer, privateKey);
 }
 
 async function post(url: string, body: string): Promise<unknown> {
@@ -74,12 +72,17 @@ function failed(problem: string): LoginError {
   return new LoginError("task_registration_failed", `the task could not be registered: ${problem}`);
 }
 
-function readTaskId(answer: unknown, privateKey: KeyObject): string | undefined {
+function readTaskId(answer: unknown, privateKey: KeyObject): string {
   const members = Object(answer) as Record<string, unknown>;
   const plain = members["task_id"] ?? members["taskId"];
   if (typeof plain === "string" && plain !== "") return plain;
   const sealed = members["encrypted_task_id"] ?? members["encryptedTaskId"];
-  if (typeof sealed !== "string") return undefined;
+  const taskId = typeof sealed === "string" ? openTaskId(sealed, privateKey) : "";
+  if (taskId === "") throw failed("the answer has no task id");
+  return taskId;
+}
+
+function openTaskId(sealed: string, privateKey: KeyObject): string {
   const seed = Buffer.from(privateKey.export({ format: "jwk" }).d ?? "", "base64url");
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(openSealedBox(Buffer.from(sealed, "base64"), seed));

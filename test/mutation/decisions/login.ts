@@ -231,14 +231,14 @@ export const DECISIONS_ON_LOGIN: Decision[] = [
   ...decisionsOf("login/task-registration.ts", TASKS, [
     [
       "an unknown base never falls back to production",
-      "const known = AUTH_APIS[url.host];",
-      'const known = AUTH_APIS[url.host] ?? AUTH_APIS["chatgpt.com"];',
+      "const known = AUTH_APIS.get(url.host);",
+      'const known = AUTH_APIS.get(url.host) ?? AUTH_APIS.get("chatgpt.com");',
       `${TASKS} > is not known for`,
     ],
     [
       "production is found by the whole host, port included",
-      "AUTH_APIS[url.host]",
-      "AUTH_APIS[url.hostname]",
+      "AUTH_APIS.get(url.host)",
+      "AUTH_APIS.get(url.hostname)",
       `${TASKS} > is not known for`,
     ],
     [
