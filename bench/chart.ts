@@ -1,6 +1,6 @@
 /** results.svg: how much of bare Express is left. Legible on light and on dark, without any font of its own. */
 
-import type { Contestant, ExpressName } from "./contestants.js";
+import { letEverybodyThrough, type Contestant, type ExpressName } from "./contestants.js";
 import type { ContestResults, TrafficKind } from "./traffic.js";
 
 const OWN: ExpressName = "agent-identity-auth";
@@ -32,7 +32,7 @@ export function renderChart(
   firstSeenTokens: number,
 ): string {
   const ranked = (Object.keys(traffic.hot) as ExpressName[])
-    .filter((name) => name !== "bare")
+    .filter((name) => !letEverybodyThrough.has(name))
     .sort((a, b) => traffic.hot[b].ratioTo.bare.median - traffic.hot[a].ratioTo.bare.median);
   const height = TOP + ranked.length * ROW_HEIGHT + 12;
   const axis = LABEL_WIDTH + BAR_WIDTH;

@@ -14,8 +14,13 @@ export interface Contestant {
 type Contestants = Record<string, () => Promise<{ contestant: Contestant }>>;
 
 // Loaded one by one, so that a server holds nothing of the others.
-const onExpress = {
+const yardsticksOnExpress = {
   bare: () => import("./contestants/bare.js"),
+  property: () => import("./contestants/property.js"),
+  least: () => import("./contestants/least.js"),
+} satisfies Contestants;
+
+const verifiersOnExpress = {
   "agent-identity-auth": () => import("./contestants/agent-identity-auth.js"),
   jose: () => import("./contestants/jose.js"),
   "express-oauth2-jwt-bearer": () => import("./contestants/express-oauth2-jwt-bearer.js"),
@@ -25,17 +30,30 @@ const onExpress = {
   "fast-jwt-cached": () => import("./contestants/fast-jwt-cached.js"),
 } satisfies Contestants;
 
-const onKoa = {
+const yardsticksOnKoa = {
   "bare-koa": () => import("./contestants/bare-koa.js"),
+  "least-koa": () => import("./contestants/least-koa.js"),
+} satisfies Contestants;
+
+const verifiersOnKoa = {
   "agent-identity-auth-koa": () => import("./contestants/agent-identity-auth-koa.js"),
 } satisfies Contestants;
+
+const onExpress = { ...yardsticksOnExpress, ...verifiersOnExpress };
+const onKoa = { ...yardsticksOnKoa, ...verifiersOnKoa };
 
 export const contestants = { ...onExpress, ...onKoa };
 
 export type ContestantName = keyof typeof contestants;
+export type ExpressVerifierName = keyof typeof verifiersOnExpress;
 export type ExpressName = keyof typeof onExpress;
 export type KoaName = keyof typeof onKoa;
 
-/** Who competes with whom. The first of each lets everybody through: it is the yardstick. */
+/** The yardsticks: they verify nothing. */
+export const letEverybodyThrough: ReadonlySet<string> = new Set(
+  Object.keys({ ...yardsticksOnExpress, ...yardsticksOnKoa }),
+);
+
+/** Who competes with whom. The ratios are to the first of each. */
 export const expressNames = Object.keys(onExpress) as ExpressName[];
 export const koaNames = Object.keys(onKoa) as KoaName[];

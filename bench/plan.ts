@@ -8,7 +8,7 @@ export interface Plan {
   generations: number;
   /** Of one generation and kind of traffic: every contestant has its turn. */
   rounds: number;
-  /** Into which a turn is cut, so that everybody's lie close together. A multiple of the contestants balances the order. */
+  /** Into which a turn is cut, so that everybody's lie close together. A round of as many as contestants is balanced. */
   slices: number;
   /** Requests of one slice. */
   hotRequests: number;
@@ -30,8 +30,8 @@ export interface Plan {
 export const fullPlan: Plan = {
   generations: 8,
   rounds: 4,
-  slices: 8,
-  hotRequests: 400,
+  slices: 10,
+  hotRequests: 320,
   firstSeenTokens: 20_480,
   tokens: 50_000,
   floodCheckpoints: [10_000, 20_000, 30_000, 40_000, 50_000],

@@ -3,9 +3,9 @@
  * them in the same way.
  */
 
-import type { ExpressName } from "../contestants.js";
+import type { ExpressVerifierName } from "../contestants.js";
 
-export type PeerName = Exclude<ExpressName, "bare" | "fast-jwt-cached">;
+export type PeerName = Exclude<ExpressVerifierName, "fast-jwt-cached">;
 
 /** Each with what it calls the age, in ms, at which a key set is fetched anew; one has none. */
 export const ageOptions: Readonly<Record<PeerName, string | undefined>> = {
