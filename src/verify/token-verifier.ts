@@ -8,6 +8,7 @@ import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identi
 import { hasExpired, type ClaimExpectations } from "../protocol/claims.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
+import { endOfTurn } from "./event-loop-turn.js";
 import type { TrustedKey } from "./key-set.js";
 import type { KeySource } from "./key-source.js";
 import type { Outcome } from "./outcome.js";
@@ -40,7 +41,8 @@ export class TokenVerifier {
   /** At once, without a promise, for a token that was verified before and whose key set is fresh. */
   verify(token: string): Outcome | Promise<Outcome> {
     const isTooLong = typeof token !== "string" || token.length > MAX_TOKEN_LENGTH;
-    const digest = isTooLong ? "" : hash("sha256", token, "base64url");
+    // A character a byte: the shortest string that a digest can be.
+    const digest = isTooLong ? "" : hash("sha256", token, "binary");
     return traceVerification(
       "Bearer",
       () => (isTooLong ? new Refusal("token_malformed") : this.#verify(token, digest)),
@@ -84,6 +86,7 @@ export class TokenVerifier {
     try {
       const key = keyOrPromise instanceof Promise ? await keyOrPromise : keyOrPromise;
       if (key instanceof Refusal) return key;
+      await endOfTurn();
       await jwtVerify(token, key.publicKey, this.#joseOptions);
       const identity = identityFromClaims(unverifiedClaims);
       this.#verified?.set(digest, { identity, key });
