@@ -1,6 +1,7 @@
 /** Verification of AgentAssertions, and of the task registrations that precede them, against a directory. */
 
 import { createPublicKey, generateKeyPairSync, hash, KeyObject, verify } from "node:crypto";
+import { promisify } from "node:util";
 import { LRUCache } from "lru-cache";
 import {
   assertionMessage,
@@ -15,6 +16,7 @@ import { decodeCanonicalBase64 } from "../protocol/encoding.js";
 import type { AgentDirectory, DirectoryAgent } from "./agent-directory.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
+import { endOfTurn } from "./event-loop-turn.js";
 import type { Outcome } from "./outcome.js";
 import { traceVerification } from "./trace.js";
 
@@ -25,6 +27,8 @@ const LOOK_UP_TIMEOUT = 2_000;
 const CACHED_KEYS = 10_000;
 const CACHED_VERDICTS = 10_000;
 const SIGNATURE_LENGTH = 64;
+
+const verifyInThreadPool = promisify<null, Buffer, KeyObject, Buffer, boolean>(verify);
 
 /** What an agent has signed. */
 interface Signed {
@@ -104,26 +108,27 @@ export class AssertionVerifier {
     const agent = await lookUp("findAgent", () => this.#directory.findAgent(signed.agentRuntimeId));
     if (agent instanceof Refusal) return agent;
     if (!agent) {
-      this.#isSigned(signed, DUMMY_KEY);
+      await this.#isSigned(signed, DUMMY_KEY);
       return new Refusal("assertion_invalid");
     }
     const publicKey = this.#importKey(agent.publicKey);
     if (publicKey === undefined || publicKey.isOfSmallOrder) {
       return unavailable("findAgent gave a publicKey that is not an Ed25519 public key");
     }
-    const isSigned = this.#isSigned(signed, publicKey);
+    const isSigned = await this.#isSigned(signed, publicKey);
     const hasExpired = agent.expiresAt !== undefined && !(agent.expiresAt > nowInSeconds());
     const isOtherAccount = signed.accountId !== undefined && signed.accountId !== agent.accountId;
     return isSigned && !hasExpired && !isOtherAccount ? agent : new Refusal("assertion_invalid");
   }
 
-  #isSigned({ message, signature }: Signed, publicKey: AgentKey): boolean {
+  async #isSigned({ message, signature }: Signed, publicKey: AgentKey): Promise<boolean> {
     const bytes = decodeCanonicalBase64(signature);
     if (bytes?.length !== SIGNATURE_LENGTH) return false;
     // The signature has a fixed length, so that the parts cannot be told apart in two ways.
     const verdict = hash("sha256", Buffer.concat([bytes, publicKey.bytes, message]), "base64url");
     if (this.#verdicts.has(verdict)) return true;
-    const isSigned = verify(null, message, publicKey.object, bytes);
+    await endOfTurn();
+    const isSigned = await verifyInThreadPool(null, message, publicKey.object, bytes);
     if (isSigned) this.#verdicts.set(verdict, true);
     return isSigned;
   }
@@ -187,19 +192,26 @@ function isWithinWindow(timestamp: number): boolean {
 
 async function lookUp<T>(name: string, ask: () => T | Promise<T>): Promise<T | Refusal> {
   let timer: NodeJS.Timeout | undefined;
-  const timeout = new Promise<Refusal>((resolve) => {
-    timer = setTimeout(() => {
-      resolve(unavailable(`${name} gave no answer within ${LOOK_UP_TIMEOUT} ms`));
-    }, LOOK_UP_TIMEOUT).unref();
-  });
   try {
-    return await Promise.race([ask(), timeout]);
+    const answer = ask();
+    if (!isThenable(answer)) return answer;
+    const timeout = new Promise<Refusal>((resolve) => {
+      timer = setTimeout(() => {
+        resolve(unavailable(`${name} gave no answer within ${LOOK_UP_TIMEOUT} ms`));
+      }, LOOK_UP_TIMEOUT).unref();
+    });
+    return await Promise.race([answer, timeout]);
   } catch {
     // What a database says in its errors is not for a log of ours.
     return unavailable(`${name} failed`);
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** Not only promises: a query builder is sent by its `then`. */
+function isThenable<T>(answer: T | Promise<T>): answer is Promise<T> {
+  return typeof (answer as { then?: unknown } | undefined)?.then === "function";
 }
 
 function unavailable(reason: string): Refusal {

@@ -169,12 +169,6 @@ export const REDUNDANT: readonly Redundancy[] = [
     saying: ACCEPTED,
   },
   {
-    name: "an unknown agent costs a verification, as a known one does",
-    edits: [{ file: "verify/assertion-verifier.ts", find: "this.#isSigned(signed, DUMMY_KEY);", replace: "" }],
-    noticedBy: "verify/assertion-verifier.test.ts > assertion_invalid",
-    reason: "it shows in nothing but the time that an answer takes",
-  },
-  {
     name: "a signature has 64 bytes",
     edits: [
       {

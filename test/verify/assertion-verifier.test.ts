@@ -19,6 +19,7 @@ import {
   type Envelope,
 } from "../support/assertions.js";
 import { listen, send, type Answer } from "../support/servers.js";
+import { watchSignatureJobs } from "../support/signature-jobs.js";
 import { takeOverClock } from "../faults/clock.js";
 
 const base = "https://chatgpt.com/backend-api";
@@ -242,6 +243,15 @@ describe("assertion_invalid", () => {
     for (const answer of answers) expect(answer).toEqual(answers[0]);
   });
 
+  test("an unknown agent costs a verification, as a known one does", async () => {
+    const ask = await start();
+    for (const authorization of [assertion(impostor), assertion(stranger)]) {
+      const jobs = watchSignatureJobs();
+      expect(verdict(await ask(authorization))).toBe("401 assertion_invalid");
+      expect(jobs).toEqual({ started: 1, calledBack: 1 });
+    }
+  });
+
   test("the right account may be named", async () => {
     const ask = await start();
     expect(verdict(await ask(assertion(agent), { "ChatGPT-Account-ID": "acct-1" }))).toBe("accepted");
@@ -320,11 +330,21 @@ describe("the directory", () => {
     expect(verdict(await (await start(withKeyObject))(assertion(agent)))).toBe("accepted");
     const later = { ...withKeyObject, findAgent: (id: string) => Promise.resolve(withKeyObject.findAgent(id)) };
     expect(verdict(await (await start(later))(assertion(agent)))).toBe("accepted");
+    // What a query builder is: it asks the database once its `then` is called.
+    const onceAsked = { ...withKeyObject, findAgent: (id: string) => thenable(() => withKeyObject.findAgent(id)) };
+    expect(verdict(await (await start(onceAsked))(assertion(agent)))).toBe("accepted");
     const nobody = { ...withKeyObject, findAgent: () => null as unknown as undefined };
     expect(verdict(await (await start(nobody))(assertion(agent)))).toBe("401 assertion_invalid");
     const nothing = { ...withKeyObject, findTask: () => null as unknown as undefined };
     expect(verdict(await (await start(nothing))(assertion(agent)))).toBe("401 invalid_task_id");
   });
+
+  function thenable<T>(ask: () => T | Promise<T>): Promise<T> {
+    const then = (resolve: (answer: T | Promise<T>) => void) => {
+      resolve(ask());
+    };
+    return { then } as unknown as Promise<T>;
+  }
 
   const fails = () => {
     throw new Error("secret database error");

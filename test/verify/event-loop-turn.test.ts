@@ -1,9 +1,10 @@
-import { createHook } from "node:async_hooks";
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
-import { createVerifier } from "../../src/index.js";
+import { agentIdentityAuth, createVerifier } from "../../src/index.js";
 import { endOfTurn } from "../../src/verify/event-loop-turn.js";
 import { mint, signingKey } from "../support/agents.js";
+import { assertion, createAgent, createDirectory } from "../support/assertions.js";
+import { watchSignatureJobs } from "../support/signature-jobs.js";
 
 test("whoever waits in one turn of the event loop goes on at once; whoever comes later waits for the next", async () => {
   const order: string[] = [];
@@ -23,28 +24,36 @@ test("whoever waits in one turn of the event loop goes on at once; whoever comes
   expect(order.at(-1)).toBe("of a later turn");
 });
 
-test("the thread pool gets the signatures of one turn together", async () => {
-  const verifier = createVerifier("https://chatgpt.com", { jwks: { keySet: { keys: [signingKey.jwk] } } });
-  const tokens = ["agent-1", "agent-2", "agent-3"].map((id) => mint({ agent_runtime_id: id }));
-  let jobs = 0;
-  const hook = createHook({ init: (_id, type) => void (jobs += type === "SIGNREQUEST" ? 1 : 0) }).enable();
-  onTestFinished(() => void hook.disable());
-  const verifications: Promise<unknown>[] = [];
-  for (const token of tokens) {
-    verifications.push(verifier.verify(token));
+const ids = ["agent-1", "agent-2", "agent-3"];
+const keySet = { keys: [signingKey.jwk] };
+const agents = ids.map((id) => createAgent(id));
+const assertions = createDirectory(...agents);
+const tokens = ids.map((id) => `Bearer ${mint({ agent_runtime_id: id })}`);
+const envelopes = agents.map((agent, i) => assertion(agent, `task-${String(i + 1)}`));
+
+test.each([
+  ["tokens", tokens],
+  ["assertions", envelopes],
+])("the thread pool gets the signatures of one turn together: %s", async (_, credentials) => {
+  const middleware = agentIdentityAuth("https://chatgpt.com", { jwks: { keySet }, assertions });
+  const jobs = watchSignatureJobs();
+  const identities: Promise<unknown>[] = [];
+  for (const authorization of credentials) {
+    identities.push(middleware.authenticate({ headers: { authorization } }));
     await new Promise((resolve) => {
       process.nextTick(resolve);
     });
   }
-  expect(jobs).toBe(0);
+  expect(jobs).toEqual({ started: 0, calledBack: 0 });
   await nextTurn();
-  expect(jobs).toBe(3);
-  await Promise.all(verifications);
+  expect(jobs.started).toBe(3);
+  expect(await Promise.all(identities)).toMatchObject(ids.map((id) => ({ agentRuntimeId: id })));
+  expect(jobs.calledBack).toBe(3);
 });
 
 test("fake timers stop no verification", async () => {
   vi.useFakeTimers();
   onTestFinished(() => void vi.useRealTimers());
-  const verifier = createVerifier("https://chatgpt.com", { jwks: { keySet: { keys: [signingKey.jwk] } } });
+  const verifier = createVerifier("https://chatgpt.com", { jwks: { keySet } });
   expect(await verifier.verify(mint({ agent_runtime_id: "agent-7" }))).toMatchObject({ agentRuntimeId: "agent-7" });
 });

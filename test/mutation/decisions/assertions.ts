@@ -75,10 +75,16 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
     ],
     [
       "an unknown agent is refused",
-      `      this.#isSigned(signed, DUMMY_KEY);
+      `      await this.#isSigned(signed, DUMMY_KEY);
       return new Refusal("assertion_invalid");`,
-      `      this.#isSigned(signed, DUMMY_KEY);
+      `      await this.#isSigned(signed, DUMMY_KEY);
       return { accountId: "", chatgptUserId: "", planType: "", chatgptAccountIsFedramp: false } as DirectoryAgent;`,
+    ],
+    [
+      "an unknown agent costs a verification, as a known one does",
+      "await this.#isSigned(signed, DUMMY_KEY);",
+      "",
+      `${ASSERTIONS} > assertion_invalid an unknown agent costs`,
     ],
     ["the signature must be the agent's", "return isSigned && !hasExpired", "return !hasExpired"],
     ["an agent that has expired is refused", "return isSigned && !hasExpired && !", "return isSigned && !"],
@@ -135,8 +141,8 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
     ],
     [
       "look-ups are bounded",
-      "return await Promise.race([ask(), timeout]);",
-      "return await (void timeout, ask());",
+      "return await Promise.race([answer, timeout]);",
+      "return await (void timeout, answer);",
       `${ASSERTIONS} > that hangs is a 503`,
     ],
     [

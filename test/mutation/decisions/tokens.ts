@@ -219,12 +219,12 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
     ],
     [
       "what was verified is remembered by the whole token",
-      'hash("sha256", token, "base64url")',
+      'hash("sha256", token, "binary")',
       'hash("sha256", "", "base64url")',
     ],
     [
       "what was verified is remembered by the signature as well",
-      'hash("sha256", token, "base64url")',
+      'hash("sha256", token, "binary")',
       'hash("sha256", token.slice(0, token.lastIndexOf(".")), "base64url")',
       `${CACHE} > remembers no failure of a signature`,
     ],
