@@ -43,6 +43,11 @@ export function anInteger(minimum: number, maximum: number, unit: string): Optio
 /** For an option whose own parser checks it. */
 export const checkedElsewhere: OptionCheck = { expected: "valid", accepts: () => true };
 
+/** Not an array, nor a `Map`, nor the promise of the options: none of them has what it looks as if it had. */
+export function isOptionsObject(value: unknown): value is object {
+  return Object.prototype.toString.call(value) === "[object Object]";
+}
+
 /**
  * @param where begins the message: the function whose options these are
  * @returns a copy; an option that is `undefined` counts as left out, and so do all of them for `undefined`
@@ -51,9 +56,7 @@ export const checkedElsewhere: OptionCheck = { expected: "valid", accepts: () =>
 export function checkOptions<T extends object>(where: string, given: T | undefined, checks: OptionChecks<T>): T {
   const checked: Partial<T> = {};
   if (given === undefined) return checked as T;
-  if (typeof given !== "object" || (given as unknown) === null || Array.isArray(given)) {
-    throw new TypeError(`${where}: the options must be an object`);
-  }
+  if (!isOptionsObject(given)) throw new TypeError(`${where}: the options must be an object`);
   for (const name of Object.keys(given)) {
     if (!Object.hasOwn(checks, name)) {
       const known = Object.keys(checks).join(", ");

@@ -18,7 +18,6 @@ import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
 import { endOfTurn } from "./event-loop-turn.js";
 import type { Outcome } from "./outcome.js";
-import { traceVerification } from "./trace.js";
 
 /** Seconds between the signed time and ours, either way. */
 const WINDOW = 300;
@@ -59,15 +58,13 @@ export class AssertionVerifier {
 
   /** A promise, unless the assertion is refused at sight. */
   verify(envelope: string, accountId: string | string[] | undefined): Outcome | Promise<Outcome> {
-    return traceVerification("AgentAssertion", () => {
-      const assertion = decodeAssertion(envelope);
-      if (assertion === undefined) return new Refusal("assertion_malformed");
-      const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp, signature } = assertion;
-      const issuedAt = parseTimestamp(timestamp) ?? NaN;
-      if (!isWithinWindow(issuedAt)) return new Refusal("assertion_stale");
-      const message = assertionMessage(agentRuntimeId, taskId, timestamp);
-      return this.#identify({ agentRuntimeId, message, signature, accountId }, taskId, issuedAt);
-    });
+    const assertion = decodeAssertion(envelope);
+    if (assertion === undefined) return new Refusal("assertion_malformed");
+    const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp, signature } = assertion;
+    const issuedAt = parseTimestamp(timestamp) ?? NaN;
+    if (!isWithinWindow(issuedAt)) return new Refusal("assertion_stale");
+    const message = assertionMessage(agentRuntimeId, taskId, timestamp);
+    return this.#identify({ agentRuntimeId, message, signature, accountId }, taskId, issuedAt);
   }
 
   /** The time of a registration that its agent has signed, in seconds since the epoch. */

@@ -9,6 +9,7 @@ import { AssertionVerifier } from "./assertion-verifier.js";
 import { ACCOUNT_HEADER, isB64token, readCredentials, type CredentialsSource, type Scheme } from "./credentials.js";
 import { createErrorFactory, Refusal, type ErrorFactory } from "./errors.js";
 import type { Outcome } from "./outcome.js";
+import { traceVerification } from "./trace.js";
 import { selectVerifier, VERIFIER_OPTION_CHECKS, type Verifier, type VerifierOptions } from "./verifier.js";
 
 /** Options of `agentIdentityAuth`, the same for every framework. */
@@ -78,11 +79,12 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
     const credentials = readCredentials(request, schemes);
     if (credentials instanceof Refusal) return credentials;
     const { scheme, value } = credentials;
-    const outcome =
-      assertions && scheme === "AgentAssertion"
-        ? assertions.verify(value, request.headers[ACCOUNT_HEADER])
-        : tokens.verify(value);
-    return isMalformed(outcome) && !isB64token(value) ? new Refusal("request_malformed") : outcome;
+    const isAssertion = assertions !== undefined && scheme === "AgentAssertion";
+    const verify = () => {
+      const outcome = isAssertion ? assertions.verify(value, request.headers[ACCOUNT_HEADER]) : tokens.verify(value);
+      return isMalformed(outcome) && !isB64token(value) ? new Refusal("request_malformed") : outcome;
+    };
+    return traceVerification(scheme, verify, () => (isAssertion ? undefined : tokens.remembered(value)));
   };
 
   return {

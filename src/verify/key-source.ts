@@ -32,4 +32,6 @@ export interface JwksResolver {
 export interface KeySource extends JwksResolver {
   /** The key that a token names: at once where possible, else a promise. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal>;
+  /** Whether a key that it gave out is one that it would still give out. */
+  trusts(key: TrustedKey): boolean;
 }

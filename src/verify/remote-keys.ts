@@ -53,20 +53,25 @@ export class RemoteKeys implements KeySource {
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
     const now = performance.now();
     const set = this.#serving(now);
-    if (set === undefined) return this.#keyAfterRefresh(kid);
+    const fetchesBefore = this.#fetches;
+    if (set === undefined) return this.#keyAfterRefresh(kid, fetchesBefore);
     const age = now - set.askedAt;
     const { cacheMaxAge } = this.#settings;
     if (age >= cacheMaxAge / 2 && this.#backOff.remaining(now) === 0) void this.#refresh();
-    if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid);
+    if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesBefore);
     return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, this.#fetches);
+  }
+
+  trusts(key: TrustedKey): boolean {
+    return this.#current?.keys.byKid.get(key.kid) === key;
   }
 
   async ready(): Promise<void> {
     const set = this.#serving(performance.now());
     if (set !== undefined && performance.now() - set.askedAt < this.#settings.cacheMaxAge) return;
-    const fetchesBefore = this.#fetches;
+    const goodFetchBefore = this.#lastGoodFetch;
     await this.#refresh();
-    if (this.#servingAfter(fetchesBefore) === undefined) throw toVerifierError(this.#unavailable());
+    if (this.#servingAfter(goodFetchBefore) === undefined) throw toVerifierError(this.#unavailable());
   }
 
   status(): JwksStatus {
@@ -86,17 +91,21 @@ export class RemoteKeys implements KeySource {
     return set !== undefined && now - set.askedAt < cacheMaxAge + staleIfErrorDuration ? set : undefined;
   }
 
-  /** A set that was waited for serves those who waited, however slow the endpoint and however short its life. */
-  #servingAfter(fetchesBefore: number): DatedKeySet | undefined {
-    return this.#lastGoodFetch > fetchesBefore ? this.#current : this.#serving(performance.now());
+  /**
+   * A set that was waited for serves those who waited, however slow the endpoint and however short its life.
+   * @param fetchBefore the number of a fetch: a later one that succeeds was waited for
+   */
+  #servingAfter(fetchBefore: number): DatedKeySet | undefined {
+    return this.#lastGoodFetch > fetchBefore ? this.#current : this.#serving(performance.now());
   }
 
-  async #keyAfterRefresh(kid: string): Promise<TrustedKey | Refusal> {
-    const fetchesBefore = this.#fetches;
+  /** @param fetchesBefore see `#unknownKid`: a fetch that is joined is not among those that are conclusive */
+  async #keyAfterRefresh(kid: string, fetchesBefore: number): Promise<TrustedKey | Refusal> {
+    const goodFetchBefore = this.#lastGoodFetch;
     const backingOff = this.#backOff.remaining(performance.now()) > 0;
     if (this.#refreshing === undefined && backingOff) return this.#unavailable(kid);
     await this.#refresh();
-    const set = this.#servingAfter(fetchesBefore);
+    const set = this.#servingAfter(goodFetchBefore);
     if (set === undefined) return this.#unavailable(kid);
     return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, fetchesBefore);
   }
@@ -155,6 +164,7 @@ export class RemoteKeys implements KeySource {
     const fetchNumber = ++this.#fetches;
     const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: () => this.#current?.keys });
     if ("error" in answer) {
+      if (fetchNumber < this.#lastGoodFetch) return false; // a later one has found the endpoint well
       this.#backOff.failed(performance.now(), answer.retryAfter);
       this.#lastError = answer.error;
       return false;

@@ -23,6 +23,10 @@ export class StaticKeys implements KeySource {
     return this.#keys.byKid.get(kid) ?? new Refusal("key_untrusted", { kid: printable(kid), kids: this.#keys.kids });
   }
 
+  trusts(key: TrustedKey): boolean {
+    return this.#keys.byKid.get(key.kid) === key;
+  }
+
   ready(): Promise<void> {
     return Promise.resolve();
   }

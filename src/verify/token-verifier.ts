@@ -12,7 +12,6 @@ import { endOfTurn } from "./event-loop-turn.js";
 import type { TrustedKey } from "./key-set.js";
 import type { KeySource } from "./key-source.js";
 import type { Outcome } from "./outcome.js";
-import { traceVerification } from "./trace.js";
 import { decodeUnverifiedToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
 
 interface VerifiedToken {
@@ -40,29 +39,34 @@ export class TokenVerifier {
 
   /** At once, without a promise, for a token that was verified before and whose key set is fresh. */
   verify(token: string): Outcome | Promise<Outcome> {
-    const isTooLong = typeof token !== "string" || token.length > MAX_TOKEN_LENGTH;
-    // A character a byte: the shortest string that a digest can be.
-    const digest = isTooLong ? "" : hash("sha256", token, "binary");
-    return traceVerification(
-      "Bearer",
-      () => (isTooLong ? new Refusal("token_malformed") : this.#verify(token, digest)),
-      () => this.#verified?.peek(digest)?.identity,
-    );
+    return isOfLength(token) ? this.#verify(token, digestOf(token)) : new Refusal("token_malformed");
+  }
+
+  /** What a cache hit would give. It does not count as a use. */
+  remembered(token: string): AgentIdentity | undefined {
+    return isOfLength(token) ? this.#verified?.peek(digestOf(token))?.identity : undefined;
   }
 
   #verify(token: string, digest: string): Outcome | Promise<Outcome> {
     const verified = this.#verified?.get(digest);
     if (verified === undefined) return this.#verifyAnew(token, digest);
-    if (hasExpired(verified.identity.expiresAt, this.#expected.clockTolerance, nowInSeconds())) {
+    const { identity } = verified;
+    if (this.#hasExpired(identity)) {
       this.#verified?.delete(digest);
       return new Refusal("token_expired");
     }
-    const settle = (key: TrustedKey | Refusal): Outcome | Promise<Outcome> => {
-      if (key === verified.key) return verified.identity;
-      return key instanceof Refusal ? key : this.#verifyAnew(token, digest);
-    };
     const key = this.#keys.key(verified.key.kid);
+    if (key === verified.key) return identity;
+    const settle = (key: TrustedKey | Refusal): Outcome | Promise<Outcome> => {
+      if (key instanceof Refusal) return key;
+      if (key !== verified.key) return this.#verifyAnew(token, digest);
+      return this.#hasExpired(identity) ? new Refusal("token_expired") : identity;
+    };
     return key instanceof Promise ? key.then(settle) : settle(key);
+  }
+
+  #hasExpired({ expiresAt }: AgentIdentity): boolean {
+    return hasExpired(expiresAt, this.#expected.clockTolerance, nowInSeconds());
   }
 
   #verifyAnew(token: string, digest: string): Outcome | Promise<Outcome> {
@@ -88,6 +92,7 @@ export class TokenVerifier {
       if (key instanceof Refusal) return key;
       await endOfTurn();
       await jwtVerify(token, key.publicKey, this.#joseOptions);
+      if (!this.#keys.trusts(key)) return new Refusal("key_untrusted"); // revoked in the meantime
       const identity = identityFromClaims(unverifiedClaims);
       this.#verified?.set(digest, { identity, key });
       return identity;
@@ -101,4 +106,13 @@ export class TokenVerifier {
       this.#pending.delete(digest);
     }
   }
+}
+
+function isOfLength(token: string): boolean {
+  return typeof token === "string" && token.length <= MAX_TOKEN_LENGTH;
+}
+
+/** SHA-256, a character a byte: the shortest string that it can be. */
+function digestOf(token: string): string {
+  return hash("sha256", token, "binary");
 }

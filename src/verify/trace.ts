@@ -25,7 +25,7 @@ export interface VerifyEvent {
 export function traceVerification(
   scheme: VerifyEvent["scheme"],
   verify: () => Outcome | Promise<Outcome>,
-  findCached: () => AgentIdentity | undefined = () => undefined,
+  findCached: () => AgentIdentity | undefined,
 ): Outcome | Promise<Outcome> {
   if (!verifyChannel.hasSubscribers) return verify();
   const cached = findCached();

@@ -7,6 +7,7 @@ import {
   anInteger,
   checkedElsewhere,
   checkOptions,
+  isOptionsObject,
   type OptionCheck,
   type OptionChecks,
 } from "../protocol/options.js";
@@ -15,6 +16,7 @@ import { JWKS_LOCATION_CHECKS, selectKeySource, type JwksLocationOptions, type J
 import type { JwksResolver, KeySource } from "./key-source.js";
 import { identityOrThrow } from "./outcome.js";
 import { TokenVerifier } from "./token-verifier.js";
+import { traceVerification } from "./trace.js";
 
 /** Options of `createVerifier`. */
 export interface VerifierOptions extends JwksLocationOptions {
@@ -51,12 +53,8 @@ export interface Verifier {
 const aCacheSize = anInteger(1, 1_000_000, "tokens");
 
 const aTokenCache: OptionCheck = {
-  expected: "false or { max: an integer of 1 to 1000000 (tokens) }",
-  accepts: (value) =>
-    value === false ||
-    (typeof value === "object" &&
-      value !== null &&
-      Object.entries(value).every(([name, max]) => name === "max" && (max === undefined || aCacheSize.accepts(max)))),
+  expected: `false or { max: ${aCacheSize.expected} }`,
+  accepts: (value) => value === false || isOptionsObject(value),
 };
 
 export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
@@ -89,7 +87,7 @@ const verifiers = new WeakMap<KeySource, Map<string, SelectedVerifier>>();
 export function selectVerifier(where: string, baseUrl: string, options: VerifierOptions): SelectedVerifier {
   const { issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE, clockTolerance = 60 } = options;
   const { tokenCache = {}, jwks, jwksUrl, allowInsecureHttp } = options;
-  const cacheSize = tokenCache === false ? 0 : (tokenCache.max ?? 10_000);
+  const cacheSize = tokenCache === false ? 0 : readCacheSize(where, tokenCache);
   const keys = selectKeySource(where, baseUrl, { jwksUrl, allowInsecureHttp }, jwks);
 
   const ofTheseKeys = verifiers.get(keys) ?? new Map<string, SelectedVerifier>();
@@ -102,9 +100,20 @@ export function selectVerifier(where: string, baseUrl: string, options: Verifier
   return selected;
 }
 
+function readCacheSize(where: string, tokenCache: { readonly max?: number | undefined }): number {
+  return checkOptions(`${where}: tokenCache`, tokenCache, { max: aCacheSize }).max ?? 10_000;
+}
+
 function bundle(tokens: TokenVerifier, jwks: JwksResolver): SelectedVerifier {
   const facade: Verifier = {
-    verify: async (token) => identityOrThrow(await tokens.verify(token), toVerifierError),
+    async verify(token) {
+      const outcome = traceVerification(
+        "Bearer",
+        () => tokens.verify(token),
+        () => tokens.remembered(token),
+      );
+      return identityOrThrow(await outcome, toVerifierError);
+    },
     jwks,
   };
   return { tokens, facade: Object.freeze(facade) };

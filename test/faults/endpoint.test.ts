@@ -1,7 +1,9 @@
+import { execFile } from "node:child_process";
 import type { RequestListener } from "node:http";
+import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
-import { createSigningKey, signingKey } from "../support/agents.js";
-import { listen, sendJson, stop } from "../support/servers.js";
+import { createSigningKey, mint, signingKey } from "../support/agents.js";
+import { listen, sendJson, startBackend, stop } from "../support/servers.js";
 import { takeOverClock, minutes } from "./clock.js";
 import { report, startProtectedApi } from "./protected-api.js";
 
@@ -215,6 +217,44 @@ test("an endpoint that takes longer than a set may live still serves those who w
   expect((await valid()).status).toBe(200);
   await verifier.jwks.ready();
   expect((await valid()).status).toBe(200);
+});
+
+test("nor does it refuse those who joined the wait, nor one whose set was too old but still served", async () => {
+  const clock = takeOverClock();
+  const { backend, verifier } = await startProtectedApi({ cacheMaxAge: 100, staleIfErrorDuration: 50 });
+  let answer = (): void => undefined;
+  const hold = () => {
+    backend.answer = (_req, res) => {
+      answer = () => void res.end(goodSet);
+    };
+  };
+  /** The answer comes when the set that it brings is past its ceiling. */
+  const answerTooLate = () => {
+    clock.advance(200);
+    answer();
+  };
+
+  hold();
+  const first = verifier.verify(mint());
+  await expect.poll(() => backend.fetches).toBe(1);
+  const joined = [verifier.verify(mint({ jti: "2" })), verifier.verify(mint({ jti: "3" })), verifier.jwks.ready()];
+  answerTooLate();
+  await Promise.all([first, ...joined]);
+
+  backend.answer = undefined;
+  await verifier.jwks.ready();
+  hold();
+  clock.advance(120);
+  const alone = verifier.verify(mint({ jti: "4" }));
+  await expect.poll(() => backend.fetches).toBe(3);
+  answerTooLate();
+  expect(await alone).toMatchObject({ agentRuntimeId: "agent-1" });
+});
+
+test("nothing that is waited for keeps the process alive: neither the endpoint nor the store nor a directory", async () => {
+  const { baseUrl } = await startBackend();
+  const args = ["--import", "tsx", "test/faults/idle-process.ts", baseUrl, mint()];
+  await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
 });
 
 test("a custom fetch that ignores its signal, throws or follows redirects delays and fools nobody", async () => {

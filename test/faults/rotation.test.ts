@@ -1,6 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { sendJson } from "../support/servers.js";
+import { watchSignatureJobs } from "../support/signature-jobs.js";
+import { occupyThreadPool } from "../support/thread-pool.js";
 import { minutes, takeOverClock } from "./clock.js";
 import { median, report, startProtectedApi } from "./protected-api.js";
 
@@ -35,6 +37,15 @@ describe("rotation", () => {
     const { backend, invalid } = await startProtectedApi();
     expect(await invalid(junkToken(1))).toMatchObject({ status: 401 });
     expect(backend.fetches).toBe(1);
+  });
+
+  test("an unknown kid that meets an old set costs one fetch: the one that it waits for is conclusive", async () => {
+    const clock = takeOverClock();
+    const { backend, valid, invalid } = await startProtectedApi();
+    await valid();
+    clock.advance(minutes(10));
+    expect(await invalid(junkToken(1))).toMatchObject({ status: 401 });
+    expect(backend.fetches).toBe(2);
   });
 
   test("an unknown kid that meets a refresh from before its time is not refused for it", async () => {
@@ -156,6 +167,25 @@ describe("revocation", () => {
     expect(await invalid(remembered)).toMatchObject({ status: 401 });
     expect(await invalid(mint())).toMatchObject({ status: 401 });
     expect((await valid(kept)).status).toBe(200);
+  });
+
+  test("a key that is revoked while a token of it is verified has not verified it", async () => {
+    const { backend, verifier, valid, invalid } = await startProtectedApi();
+    backend.keys = [signingKey.jwk, newKey.jwk];
+    await valid(mint({}, newKey));
+    const release = occupyThreadPool();
+    const jobs = watchSignatureJobs();
+    const token = mint();
+    const before = invalid(token);
+    await expect.poll(() => jobs.started).toBe(1);
+    backend.keys = [newKey.jwk];
+    expect(await invalid(junkToken(1))).toMatchObject({ status: 401 });
+    expect(verifier.jwks.status().kids).toEqual(["key-2"]);
+    const after = invalid(token);
+    await release();
+    expect([await before, await after]).toMatchObject([{ status: 401 }, { status: 401 }]);
+    expect(jobs.calledBack).toBe(1);
+    expect(await invalid(token)).toMatchObject({ status: 401 });
   });
 
   test("a key replaced under its kid is another key: what the old one verified is refused", async () => {

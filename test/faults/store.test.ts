@@ -251,6 +251,30 @@ describe("a store that", () => {
     expect(written).toEqual([]);
   });
 
+  test("overtakes a fetch that fails in the end: by then a later one has found the endpoint well", async () => {
+    const [second, third] = [createSigningKey("key-2"), createSigningKey("key-3")];
+    const store: JwksStore = {
+      get: () => new Promise((resolve) => setTimeout(resolve, 300, { jwks, fetchedAt: Date.now() })),
+      set: () => undefined,
+    };
+    const { backend, verifier } = await startProtectedApi({ store, timeoutDuration: 800, cooldownDuration: 0 });
+    const gaveUp = new Promise((resolve) => {
+      backend.answer = (req) => {
+        backend.answer = undefined;
+        req.once("close", resolve);
+      };
+    });
+    await verifier.verify(mint());
+    backend.keys = [signingKey.jwk, second.jwk];
+    await verifier.verify(mint({}, second));
+    expect(backend.fetches).toBe(2);
+    await gaveUp;
+    await new Promise((resolve) => setTimeout(resolve, 50)); // from the connection's end to the verdict on the fetch
+    expect(verifier.jwks.status().lastError).toBeNull();
+    backend.keys = [signingKey.jwk, second.jwk, third.jwk];
+    expect(await verifier.verify(mint({}, third))).toMatchObject({ agentRuntimeId: "agent-1" });
+  });
+
   test("is slow is overtaken by the endpoint, and waited for when that fails", async () => {
     const slow = (): JwksStore => ({
       get: () => new Promise((resolve) => setTimeout(resolve, 700, { jwks, fetchedAt: Date.now() - minutes(20) })),

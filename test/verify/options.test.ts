@@ -55,12 +55,16 @@ describe("a wrong option is a TypeError that names it", () => {
     [{ jwksUrl: "http://gw.example/jwks" }, /jwksUrl is plain http/],
     [{ allowInsecureHttp: 1 }, /allowInsecureHttp must be true or false/],
     [{ tokenCache: true }, /tokenCache must be false or \{ max/],
-    [{ tokenCache: [], realm: 5 }, /realm/],
+    [{ tokenCache: [] }, /tokenCache must be false or \{ max/],
+    [{ tokenCache: new Map([["max", 5]]) }, /tokenCache/],
+    [{ tokenCache: Object.create({ max: NaN }) as object }, /tokenCache: max must be an integer of 1 to 1000000/],
     [{ tokenCache: { max: 1.5 } }, /tokenCache/],
     [{ tokenCache: { max: 1_000_001 } }, /tokenCache/],
     [{ tokenCache: { max: 0 } }, /tokenCache/],
     [{ tokenCache: { max: 1, ttl: 1 } }, /tokenCache/],
     [{ jwks: null }, /jwks: the options must be an object/],
+    [{ jwks: new Map() }, /jwks: the options must be an object/],
+    [{ jwks: Promise.resolve({}) }, /jwks: the options must be an object/],
     [{ jwks: { maxAge: 1 } }, /jwks: there is no option "maxAge"; the options are cacheMaxAge/],
     ...["cacheMaxAge", "cooldownDuration", "timeoutDuration", "staleIfErrorDuration"].flatMap(
       (name): [Record<string, unknown>, RegExp][] =>

@@ -6,11 +6,12 @@ import {
   agentIdentityAuth,
   createJwksResolver,
   createVerifier,
+  type AgentIdentityError,
   type AgentIdentityMiddleware,
   type VerifierOptions,
 } from "../../src/index.js";
 import { mint, now, signingKey } from "../support/agents.js";
-import { startBackend } from "../support/servers.js";
+import { sendJson, startBackend } from "../support/servers.js";
 import { minutes, takeOverClock } from "../faults/clock.js";
 
 interface VerifyEvent {
@@ -75,6 +76,27 @@ describe("a token that was verified before", () => {
     clock.advance(1_000);
     await expect(verifier.verify(token)).rejects.toMatchObject({ code: "token_expired" });
     expect(events).toMatchObject([{ outcome: "failure", code: "token_expired", cached: false }]);
+  });
+
+  test("is refused if it expires while it waits for the key set", async () => {
+    const clock = takeOverClock();
+    const backend = await startBackend();
+    const verifier = createVerifier(backend.baseUrl, { jwks: {} });
+    const token = mint({ exp: now() + 550 });
+    await verifier.verify(token);
+    clock.advance(minutes(10));
+    const asked = new Promise((resolve) => {
+      backend.answer = (_req, res) => {
+        resolve(() => {
+          sendJson(res, { keys: backend.keys });
+        });
+      };
+    });
+    const verification = expect(verifier.verify(token)).rejects.toMatchObject({ code: "token_expired" });
+    const answer = (await asked) as () => void;
+    clock.advance(10_000);
+    answer();
+    await verification;
   });
 
   test("gives the same identity", async () => {
@@ -230,6 +252,22 @@ test("what a fetch and a refusal were is on the diagnostics channels", async () 
     { scheme: "Bearer", outcome: "success", cached: false, durationMs },
     { scheme: "Bearer", outcome: "failure", code: "token_malformed", cached: false, durationMs },
     { scheme: "Bearer", outcome: "failure", code: "keys_unavailable", cached: false, durationMs },
+  ]);
+});
+
+test("the diagnostics have the code that the caller gets", async () => {
+  const directory = { findAgent: () => undefined, findTask: () => undefined };
+  const agents = agentIdentityAuth("https://chatgpt.com", { assertions: directory });
+  const events = watch();
+  for (const authorization of ["Bearer abc", "Bearer abc def", "AgentAssertion abc", "AgentAssertion abc def"]) {
+    const error = (await agents.authenticate({ headers: { authorization } }).catch((error: unknown) => error)) as Error;
+    expect(events.at(-1)).toMatchObject({ code: (error as AgentIdentityError).code });
+  }
+  expect(events.map(({ code }) => code)).toEqual([
+    "token_malformed",
+    "request_malformed",
+    "assertion_malformed",
+    "request_malformed",
   ]);
 });
 

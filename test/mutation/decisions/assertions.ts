@@ -63,7 +63,7 @@ export const DECISIONS_ON_ASSERTIONS: Decision[] = [
     [
       "the time of an assertion is looked at",
       `if (!isWithinWindow(issuedAt)) return new Refusal("assertion_stale");
-      const message = assertionMessage`,
+    const message = assertionMessage`,
       "const message = assertionMessage",
       `${ASSERTIONS} > s from now`,
     ],

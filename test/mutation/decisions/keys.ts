@@ -160,8 +160,14 @@ export const DECISIONS_ON_KEYS: Decision[] = [
       `${OUTAGE} > resolves in an outage while`,
     ],
     [
+      "the late failure of an earlier fetch is no failure of the endpoint",
+      "if (fetchNumber < this.#lastGoodFetch) return false;",
+      "",
+      "faults/store.test.ts > overtakes a fetch that fails",
+    ],
+    [
       "past cacheMaxAge a request waits for a refresh",
-      "if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid);",
+      "if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesBefore);",
       "",
       "verify/token-verifier.test.ts > passes the middleware synchronously",
     ],

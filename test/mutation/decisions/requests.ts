@@ -92,8 +92,8 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
     ],
     [
       "options are an object",
-      "|| (given as unknown) === null || Array.isArray(given)",
-      "|| (given as unknown) === null",
+      "if (!isOptionsObject(given)) throw",
+      'if (typeof given !== "object" || !(given as unknown)) throw',
       `${OPTIONS} > instead of options`,
     ],
   ]),
@@ -263,14 +263,14 @@ export const DECISIONS_ON_REQUESTS: Decision[] = [
     ],
     [
       "an assertion is not verified as a token",
-      'assertions && scheme === "AgentAssertion"',
-      'assertions && scheme === ("" as string)',
+      'assertions !== undefined && scheme === "AgentAssertion"',
+      'assertions !== undefined && scheme === ("" as string)',
       `${ASSERTIONS} > bearer: false`,
     ],
     [
       "a token is not verified as an assertion",
-      'assertions && scheme === "AgentAssertion"',
-      "assertions && scheme",
+      'assertions !== undefined && scheme === "AgentAssertion"',
+      "assertions !== undefined",
       `${ASSERTIONS} > both are accepted`,
     ],
     [

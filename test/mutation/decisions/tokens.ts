@@ -193,18 +193,8 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
     ],
   ]),
   ...decisionsOf("verify/token-verifier.ts", CACHE, [
-    [
-      "a token has at most 16 KiB",
-      'typeof token !== "string" || token.length > MAX_TOKEN_LENGTH;',
-      'typeof token !== "string";',
-      "verify/verifier.test.ts > 16 KiB",
-    ],
-    [
-      "a token is a string",
-      'typeof token !== "string" || token.length > MAX_TOKEN_LENGTH;',
-      "token.length > MAX_TOKEN_LENGTH;",
-      SHAPE,
-    ],
+    ["a token has at most 16 KiB", " && token.length <= MAX_TOKEN_LENGTH", "", "verify/verifier.test.ts > 16 KiB"],
+    ["a token is a string", 'typeof token === "string" && token.length', "token.length", SHAPE],
     [
       "the signature is verified",
       "await jwtVerify(token, key.publicKey, this.#joseOptions);",
@@ -230,26 +220,34 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
     ],
     [
       "a remembered token expires",
-      "if (hasExpired(verified.identity.expiresAt, this.#expected.clockTolerance, nowInSeconds())) {",
-      "if (hasExpired(Infinity, this.#expected.clockTolerance, nowInSeconds())) {",
+      "if (this.#hasExpired(identity)) {",
+      "if (false as boolean) {",
       `${CACHE} > is refused once it has expired`,
     ],
     [
       "a remembered token is tolerated past its exp as long as configured",
-      "hasExpired(verified.identity.expiresAt, this.#expected.clockTolerance, nowInSeconds())",
-      "hasExpired(verified.identity.expiresAt, 300, nowInSeconds())",
+      "hasExpired(expiresAt, this.#expected.clockTolerance, nowInSeconds())",
+      "hasExpired(expiresAt, 300, nowInSeconds())",
       `${CACHE} > is refused once it has expired`,
     ],
     [
+      "a remembered token expires while it waits",
+      'return this.#hasExpired(identity) ? new Refusal("token_expired") : identity;',
+      "return identity;",
+      `${CACHE} > is refused if it expires while it waits`,
+    ],
+    [
       "a remembered token needs the very key that verified it",
-      "if (key === verified.key) return verified.identity;",
-      "if (!(key instanceof Refusal)) return verified.identity;",
+      "if (key !== verified.key) return this.#verifyAnew(token, digest);",
+      "",
       "faults/rotation.test.ts > a key replaced under its kid",
     ],
     [
       "a remembered token needs its key to be trusted still",
-      "return key instanceof Refusal ? key : this.#verifyAnew(token, digest);",
-      "return key instanceof Refusal ? verified.identity : this.#verifyAnew(token, digest);",
+      `if (key instanceof Refusal) return key;
+      if (key !== verified`,
+      `if (key instanceof Refusal) return identity;
+      if (key !== verified`,
       "faults/rotation.test.ts > a key that becomes unusable",
     ],
     [
@@ -259,13 +257,18 @@ export const DECISIONS_ON_TOKENS: Decision[] = [
       "faults/rotation.test.ts > a key that becomes unusable",
     ],
     [
+      "a key that is revoked in the meantime has verified nothing",
+      'if (!this.#keys.trusts(key)) return new Refusal("key_untrusted");',
+      "",
+      "faults/rotation.test.ts > a key that is revoked while",
+    ],
+    [
       "only a token that was verified is remembered",
       `      await jwtVerify(token, key.publicKey, this.#joseOptions);
-      const identity = identityFromClaims(unverifiedClaims);
-      this.#verified?.set(digest, { identity, key });`,
-      `      const identity = identityFromClaims(unverifiedClaims);
-      this.#verified?.set(digest, { identity, key });
-      await jwtVerify(token, key.publicKey, this.#joseOptions);`,
+      if`,
+      `      this.#verified?.set(digest, { identity: identityFromClaims(unverifiedClaims), key });
+      await jwtVerify(token, key.publicKey, this.#joseOptions);
+      if`,
       `${CACHE} > remembers no failure of a signature`,
     ],
     [
