@@ -17,8 +17,13 @@ const admins = agents.restrictTo({ forcedChatgptWorkspaceId: "acct-admin" });
 
 const app = Fastify();
 app.decorateRequest("agentIdentity");
-app.setErrorHandler((error, _request, reply) => {
-  reply.send(agentIdentityErrorResponse(error) ?? error);
+app.setErrorHandler(async (error, _request, reply) => {
+  const answer = agentIdentityErrorResponse(error);
+  if (answer === undefined) throw error;
+  return reply
+    .code(answer.status)
+    .headers(Object.fromEntries(answer.headers))
+    .send(await answer.text());
 });
 app.addHook("onRequest", async (request) => {
   request.agentIdentity = await agents.authenticate(request.raw);

@@ -2,13 +2,14 @@
 
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
-import { createMcpExpressApp } from "@modelcontextprotocol/sdk/server/express.js";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
+import { localhostHostValidation } from "@modelcontextprotocol/sdk/server/middleware/hostHeaderValidation.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import express from "express";
 import { agentIdentityAuth, agentIdentityErrorHandler } from "agent-identity-auth";
 import { createDemoAgent } from "./demo-agent.js";
 
-const app = createMcpExpressApp(); // it refuses host names that are not loopback's
+const app = express().use(localhostHostValidation()); // against DNS rebinding
 const listener = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1");
 await once(listener, "listening");
 const resource = `http://127.0.0.1:${(listener.address() as AddressInfo).port}/mcp`;
@@ -20,9 +21,9 @@ const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { resourceMe
 app.post("/mcp", async (req, res) => {
   const agent = await agents.authenticate(req);
   const auth = { token: "", clientId: agent.agentRuntimeId, scopes: [], expiresAt: agent.expiresAt, extra: { agent } };
-  // Tools see the raw headers, so the token has to go: it holds the agent's private key.
-  req.rawHeaders = req.rawHeaders.map((text) => (text === req.headers.authorization ? "" : text));
-
+  const { authorization } = req.headers;
+  delete req.headers.authorization; // tools see the headers, and the token holds the agent's private key
+  req.rawHeaders = req.rawHeaders.map((text) => (text === authorization ? "" : text));
   const server = new McpServer({ name: "example", version: "1.0.0" });
   server.registerTool("whoami", { description: "Which agent is calling" }, ({ authInfo }) => ({
     content: [{ type: "text", text: `agent ${authInfo?.clientId ?? ""}` }],
@@ -30,10 +31,9 @@ app.post("/mcp", async (req, res) => {
   res.on("close", () => void server.close());
   const transport = new StreamableHTTPServerTransport();
   await server.connect(transport);
-  await transport.handleRequest(Object.assign(req, { auth }), res, req.body);
+  await transport.handleRequest(Object.assign(req, { auth }), res);
 });
-app.all("/mcp", (_req, res) => res.status(405).set("Allow", "POST").end()); // no sessions, so no streams to GET
-app.use(agentIdentityErrorHandler());
+app.all("/mcp", (_req, res) => res.status(405).set("Allow", "POST").end()).use(agentIdentityErrorHandler());
 
 const call = `--json '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"whoami"}}'`;
 console.log(`curl -i -H @${headerFile} -H 'Accept: application/json, text/event-stream' ${call} ${resource}`);

@@ -86,6 +86,7 @@ export function agentIdentityErrorHandler() {
       return;
     }
     for (const [name, value] of Object.entries(answer.headers)) res.setHeader(name, value);
+    res.setHeader("Content-Length", Buffer.byteLength(answer.body)); // one that was meant for another answer cuts this one
     res.statusCode = answer.status;
     res.end(answer.body);
   };

@@ -61,6 +61,8 @@ function createHandler(authenticate: Authenticate, toError: ErrorFactory): Agent
 export interface ErrorContext {
   /** Whether it is too late for an answer of ours. */
   readonly headerSent: boolean;
+  /** `false` where a handler has taken the answer out of Koa's hands. */
+  respond?: boolean | undefined;
   /** Of the answer. */
   status: number;
   /** Of the answer. */
@@ -78,6 +80,7 @@ export function agentIdentityErrorHandler() {
     return next().catch((error: unknown) => {
       const answer = toErrorAnswer(error);
       if (answer === undefined || ctx.headerSent) throw error;
+      ctx.respond = true; // whoever wanted to answer by other means has thrown instead
       ctx.status = answer.status;
       ctx.set({ ...answer.headers });
       ctx.body = answer.body;

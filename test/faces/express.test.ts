@@ -124,6 +124,18 @@ describe.each(expressReleases)("%s", (_, express) => {
     expect(await send(url)).toMatchObject({ status: 200, body: "begun, credentials_missing" });
   });
 
+  test("the length of another answer does not cut the refusal", async () => {
+    const backend = await startBackend();
+    const app = express();
+    app.use((_req, res, next) => {
+      res.set("Content-Length", "5");
+      next();
+    });
+    app.use(agentIdentityAuth(backend.baseUrl), agentIdentityErrorHandler());
+    const { url } = await listen(app);
+    expectFailure(await send(url), "credentials_missing");
+  });
+
   test("restrictTo trusts no identity that it finds on the request", async () => {
     const backend = await startBackend();
     const agents = agentIdentityAuth(backend.baseUrl);

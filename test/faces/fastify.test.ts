@@ -25,8 +25,13 @@ async function startFastify(baseUrl: string): Promise<string> {
 
   const app = Fastify();
   app.decorateRequest("agentIdentity");
-  app.setErrorHandler((error, _request, reply) => {
-    reply.send(agentIdentityErrorResponse(error) ?? error);
+  app.setErrorHandler(async (error, _request, reply) => {
+    const answer = agentIdentityErrorResponse(error);
+    if (answer === undefined) throw error;
+    return reply
+      .code(answer.status)
+      .headers(Object.fromEntries(answer.headers))
+      .send(await answer.text());
   });
   app.addHook("onRequest", async (request) => {
     request.agentIdentity = await agents.authenticate(request.raw);
@@ -84,6 +89,22 @@ test.each<[name: string, headers: Record<string, string | string[]>, status: num
   for (const name of ["www-authenticate", "cache-control", "content-type"] as const) {
     expect(ours?.headers[name]).toBe(theirs?.headers[name]);
   }
+});
+
+test("HEAD is refused as GET is, and what a plugin sees of an answer is its text", async () => {
+  const { baseUrl } = await startBackend();
+  const url = await startFastify(baseUrl);
+  for (const [path, headers] of [
+    ["/", {}],
+    ["/acct-1", bearer(mint({ account_id: "acct-2" }))],
+  ] as const) {
+    const [get, head] = [await send(url + path, headers), await send(url + path, headers, "HEAD")];
+    expect(head).toMatchObject({ status: get.status, body: "" });
+    for (const name of ["www-authenticate", "cache-control", "content-type", "content-length"] as const) {
+      expect(head.headers[name]).toBe(get.headers[name]);
+    }
+  }
+  expect((await send(url, bearer(token), "HEAD")).status).toBe(200);
 });
 
 test("an outage is 503 with Retry-After and no challenge", async () => {

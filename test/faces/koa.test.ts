@@ -83,6 +83,20 @@ describe.each(releases)("%s", (_, Release) => {
     expect(thrown).toMatchObject([{ code: "credentials_missing" }]);
   });
 
+  test("a handler that answers by other means, and is refused before it has begun, leaves nobody waiting", async () => {
+    const { url } = await start((app, baseUrl) => {
+      const agents = agentIdentityAuth(baseUrl);
+      app.use(agentIdentityErrorHandler());
+      app.use(async (ctx) => {
+        ctx.respond = false;
+        await agents.authenticate(ctx.req);
+        ctx.res.writeHead(200).end("by other means");
+      });
+    });
+    expectFailure(await send(url), "credentials_missing");
+    expect(await send(url, bearer(token))).toMatchObject({ status: 200, body: "by other means" });
+  });
+
   test("restrictTo trusts no identity that it finds in the state", async () => {
     const { url } = await start((app, baseUrl) => {
       app.use(agentIdentityErrorHandler());

@@ -7,9 +7,10 @@ import {
 } from "@modelcontextprotocol/sdk/client/auth.js";
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
-import { createMcpExpressApp } from "@modelcontextprotocol/sdk/server/express.js";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
+import { localhostHostValidation } from "@modelcontextprotocol/sdk/server/middleware/hostHeaderValidation.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
+import express from "express";
 import { expect, onTestFinished, test } from "vitest";
 import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityAuthOptions } from "../../src/index.js";
 import { agentPrivateKey, mint } from "../support/agents.js";
@@ -29,7 +30,7 @@ async function startMcpServer(options?: AgentIdentityAuthOptions) {
   };
 
   const { baseUrl } = await startBackend();
-  const app = createMcpExpressApp();
+  const app = express().use(localhostHostValidation());
   const mcpUrl = `${(await listen(app)).url}/mcp`;
   const resourceMetadata = new URL("/.well-known/oauth-protected-resource/mcp", mcpUrl).href;
   const agents = agentIdentityAuth(baseUrl, { ...options, resourceMetadata });
@@ -42,12 +43,13 @@ async function startMcpServer(options?: AgentIdentityAuthOptions) {
     const { agentRuntimeId: clientId, expiresAt } = agentIdentity;
     const auth = { token: "", clientId, scopes: [], expiresAt, extra: { agentIdentity } };
     const { authorization } = req.headers;
+    delete req.headers.authorization;
     req.rawHeaders = req.rawHeaders.map((text) => (text === authorization ? "" : text));
     const server = createServer();
     res.on("close", () => void server.close());
     const transport = new StreamableHTTPServerTransport();
     await server.connect(transport);
-    await transport.handleRequest(Object.assign(req, { auth }), res, req.body);
+    await transport.handleRequest(Object.assign(req, { auth }), res);
   });
   app.all("/mcp", (_req, res) => res.status(405).set("Allow", "POST").end());
   app.use(agentIdentityErrorHandler());
@@ -102,6 +104,21 @@ test("neither the token nor the private key is in what a tool is given, raw head
   });
   expect(text).toContain("other header"); // it does look into the headers
   for (const secret of [token, ...token.split(".").slice(1), agentPrivateKey]) expect(text).not.toContain(secret);
+});
+
+test("nobody unknown gets a body parsed, and a body that is no JSON is told so", async () => {
+  const { mcpUrl, given } = await startMcpServer();
+  const post = (headers: Record<string, string>) =>
+    fetch(mcpUrl, {
+      method: "POST",
+      body: "{",
+      headers: { "Content-Type": "application/json", Accept: "application/json, text/event-stream", ...headers },
+    });
+  const refused = await post({});
+  expect(refused.status).toBe(401);
+  expect(refused.headers.get("www-authenticate")).toContain("resource_metadata=");
+  expect((await post(bearer(mint()))).status).toBe(400);
+  expect(given).toEqual([]);
 });
 
 test("without credentials: 401 with the URL of the metadata, which is served to anyone", async () => {

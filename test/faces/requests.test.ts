@@ -1,7 +1,8 @@
 import { describe, expect, test } from "vitest";
 import { listen, send, startBackend } from "../support/servers.js";
-import { bearer, expectAnswer, REQUESTS, token } from "./request-table.js";
-import { faces } from "./servers.js";
+import { assertion } from "../support/assertions.js";
+import { bearer, expectAnswer, MESSAGES, REQUESTS, token, type SentHeaders } from "./request-table.js";
+import { faces, resourceMetadata, signer } from "./servers.js";
 
 describe.each(faces)("%s", (_, { ofRequest, createServer }) => {
   test.each(REQUESTS)("%s", async (_name, headers, expected, path = "/required", expectedOfRequest = expected) => {
@@ -27,6 +28,38 @@ describe.each(faces)("%s", (_, { ofRequest, createServer }) => {
     const { url } = await listen(createServer(backend.baseUrl));
     expectAnswer(await send(`${url}/required`, {}, "OPTIONS"), "credentials_missing");
     expect(await send(`${url}/required`, {}, "HEAD")).toMatchObject({ status: 401, body: "" });
+  });
+
+  test("AgentAssertions, with the code that makes Codex register anew", async () => {
+    const backend = await startBackend();
+    const { url } = await listen(createServer(backend.baseUrl));
+    const ask = (taskId: string, path: string) => send(url + path, { Authorization: assertion(signer, taskId) });
+    expect(await ask("task-1", "/assertions")).toMatchObject({ status: 200, body: '"agent-2"' });
+    const unknown = await ask("task-2", "/assertions");
+    expect(unknown.status).toBe(401);
+    expect(JSON.parse(unknown.body)).toEqual({
+      error: {
+        message: "The task is unknown or has expired.",
+        type: "authentication_error",
+        code: "invalid_task_id",
+      },
+    });
+    const unavailable = await ask("task-1", "/no-directory");
+    expect(unavailable.status).toBe(503);
+    expect(unavailable.headers["retry-after"]).toBe("1");
+    expect(JSON.parse(unavailable.body)).toMatchObject({ error: { code: "directory_unavailable" } });
+  });
+
+  test("realm and resource metadata are in every challenge", async () => {
+    const backend = await startBackend();
+    const { url } = await listen(createServer(backend.baseUrl));
+    const challengeFor = async (headers: SentHeaders) =>
+      (await send(`${url}/assertions`, headers)).headers["www-authenticate"];
+    const metadata = `resource_metadata="${resourceMetadata}"`;
+    expect(await challengeFor({})).toBe(`Bearer realm="tasks", ${metadata}`);
+    expect(await challengeFor(bearer("abc"))).toBe(
+      `Bearer realm="tasks", error="invalid_token", error_description="${MESSAGES.token_malformed[1]}", ${metadata}`,
+    );
   });
 
   test("an outage is 503 with Retry-After and no challenge", async () => {

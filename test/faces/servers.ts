@@ -10,6 +10,7 @@ import type { AgentIdentity, AgentIdentityAuthOptions, LoginRestrictions } from 
 import * as expressFace from "../../src/index.js";
 import * as fetchFace from "../../src/fetch.js";
 import * as koaFace from "../../src/koa.js";
+import { createAgent, createDirectory } from "../support/assertions.js";
 import { expressReleases } from "../support/express.js";
 import { bridge, type RequestHandler as FetchHandler } from "./bridge.js";
 
@@ -20,12 +21,19 @@ interface Route {
 
 const optional = { credentialsRequired: false };
 
+/** Who signs the assertions that "/assertions" takes. */
+export const signer = createAgent("agent-2");
+const findAgent = () => Promise.reject(new Error("secret database error"));
+export const resourceMetadata = "https://tasks.example/.well-known/oauth-protected-resource";
+
 const ROUTES: Record<string, Route> = {
   "/required": { options: {} },
   "/acct-1": { options: {}, restrictions: { forcedChatgptWorkspaceId: "acct-1" } },
   "/acct-2": { options: {}, restrictions: { forcedChatgptWorkspaceId: ["acct-2"] } },
   "/api-only": { options: {}, restrictions: { forcedLoginMethod: "api" } },
   "/optional": { options: optional },
+  "/assertions": { options: { assertions: createDirectory(signer), realm: "tasks", resourceMetadata } },
+  "/no-directory": { options: { assertions: { findAgent, findTask: findAgent } } },
   "/optional/acct-1": { options: optional, restrictions: { forcedChatgptWorkspaceId: "acct-1" } },
 };
 

@@ -103,7 +103,7 @@ test("npm start is that", () => {
   expect(scripts["start"]).toBe("npm run --silent build && tsx scripts/try.ts");
 });
 
-const SERVERS = ["express", "fastify", "hono", "koa", "mcp-server"];
+const SERVERS = ["express", "fastify", "hono", "koa", "mcp-server", "node-http"];
 
 test.each(SERVERS)(
   "examples/%s.ts: its curl lines get in, no one without the token does, and Ctrl-C ends it cleanly",
