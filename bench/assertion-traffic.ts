@@ -4,6 +4,7 @@ import { generateKeyPairSync, randomUUID, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
 import type { AssertionServerQuestion } from "./assertion-server.js";
 import type { Trust } from "./backend.js";
+import { inBalancedOrder } from "./balanced-order.js";
 import type { LoadOrder, LoadResult } from "./load.js";
 import { startChild, type Child } from "./processes.js";
 import { pairedRatio } from "./statistics.js";
@@ -18,6 +19,8 @@ export interface AssertionTraffic {
   /** Each assertion sent once: two look-ups and a signature to verify. */
   firstSeen: number;
 }
+
+type Kind = keyof AssertionTraffic | "bare";
 
 export interface AssertionTrafficSetting {
   readonly trust: Trust;
@@ -41,26 +44,20 @@ export async function measureAssertions(setting: AssertionTrafficSetting): Promi
     const url = (await server.ask(question)) as string;
     await bearers.ask({ read: { tokenFile, count: HOT_TOKENS } });
     await assertions.ask({ read: { tokenFile: assertionFile, count: HOT_TOKENS + rounds * requests } });
-    const rates: Record<keyof AssertionTraffic | "bare", number[]> = {
-      bare: [],
-      bearer: [],
-      repeated: [],
-      firstSeen: [],
-    };
+    const rates: Record<Kind, number[]> = { bare: [], bearer: [], repeated: [], firstSeen: [] };
     const hot = { from: 0, count: HOT_TOKENS, requests };
-    for (let round = -1; round < rounds; round++) {
-      const unseen = { from: HOT_TOKENS + Math.max(round, 0) * requests, count: requests };
-      const turns = {
-        bare: await send(bearers, { url: `${url}/bare`, ...hot }),
-        bearer: await send(bearers, { url: `${url}/tasks`, ...hot }),
-        repeated: await send(assertions, { url: `${url}/tasks`, scheme: "AgentAssertion", ...hot }),
-        // The first round warms up, and leaves what is first seen alone.
-        ...(round >= 0 && {
-          firstSeen: await send(assertions, { url: `${url}/tasks`, scheme: "AgentAssertion", ...unseen }),
-        }),
-      };
-      if (round < 0) continue;
-      for (const [kind, rate] of Object.entries(turns)) rates[kind as keyof typeof rates].push(rate);
+    const take = (kind: Kind, round: number): Promise<number> => {
+      const tasks = { url: `${url}/tasks`, scheme: "AgentAssertion" } as const;
+      if (kind === "bare") return send(bearers, { url: `${url}/bare`, ...hot });
+      if (kind === "bearer") return send(bearers, { url: `${url}/tasks`, ...hot });
+      if (kind === "repeated") return send(assertions, { ...tasks, ...hot });
+      return send(assertions, { ...tasks, from: HOT_TOKENS + round * requests, count: requests });
+    };
+    // Warms up, and leaves what is first seen alone.
+    for (const kind of ["bare", "bearer", "repeated"] as const) await take(kind, 0);
+    for (let round = 0; round < rounds; round++) {
+      for (const kind of inBalancedOrder(Object.keys(rates) as Kind[], round))
+        rates[kind].push(await take(kind, round));
     }
     const ofBare = (kind: keyof AssertionTraffic) => pairedRatio(rates[kind], rates.bare).median;
     return { bearer: ofBare("bearer"), repeated: ofBare("repeated"), firstSeen: ofBare("firstSeen") };

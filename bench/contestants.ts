@@ -36,6 +36,7 @@ const yardsticksOnKoa = {
 } satisfies Contestants;
 
 const verifiersOnKoa = {
+  "agent-identity-auth-koa-alone": () => import("./contestants/agent-identity-auth-koa-alone.js"),
   "agent-identity-auth-koa": () => import("./contestants/agent-identity-auth-koa.js"),
 } satisfies Contestants;
 

@@ -8,9 +8,9 @@ export interface Plan {
   generations: number;
   /** Of one generation and kind of traffic: every contestant has its turn. */
   rounds: number;
-  /** Into which a turn is cut, so that everybody's lie close together. A round of as many as contestants is balanced. */
+  /** Into which a turn is cut, so that everybody's lie close together. All of a run, by as many as contestants, are balanced. */
   slices: number;
-  /** Requests of one slice. */
+  /** Requests of one slice: long enough that it is the server under load that is measured, and not the one that wakes up. */
   hotRequests: number;
   /** Of all rounds of a generation together: no server sees one of them twice. */
   firstSeenTokens: number;
@@ -28,10 +28,10 @@ export interface Plan {
 }
 
 export const fullPlan: Plan = {
-  generations: 8,
-  rounds: 4,
+  generations: 16,
+  rounds: 1,
   slices: 10,
-  hotRequests: 320,
+  hotRequests: 1_000,
   firstSeenTokens: 20_480,
   tokens: 50_000,
   floodCheckpoints: [10_000, 20_000, 30_000, 40_000, 50_000],
@@ -39,7 +39,7 @@ export const fullPlan: Plan = {
   imports: 20,
   mounts: 1_000,
   coldRequests: 1_000,
-  assertions: { rounds: 40, requests: 500 },
+  assertions: { rounds: 20, requests: 1_000 },
 };
 
 /** Shows that everything works. Its figures are not worth keeping. */
@@ -48,6 +48,7 @@ export const quickPlan: Plan = {
   generations: 1,
   rounds: 2,
   slices: 2,
+  hotRequests: 320,
   firstSeenTokens: 2_000,
   tokens: 14_000,
   floodCheckpoints: [10_000, 12_000, 14_000],

@@ -5,6 +5,7 @@
  */
 
 import type { Trust } from "./backend.js";
+import { inBalancedOrder } from "./balanced-order.js";
 import {
   expressNames,
   koaNames,
@@ -59,9 +60,9 @@ export async function measureTraffic(setting: TrafficSetting): Promise<TrafficRe
     await load.ask({ read: { tokenFile, count: FIRST_SEEN_FROM + plan.firstSeenTokens } });
     for (let generation = 1; generation <= plan.generations; generation++) {
       log(`HTTP, generation ${generation} of ${plan.generations}, Express`);
-      express.push(await holdContest(expressNames, load, setting));
+      express.push(await holdContest(expressNames, generation, load, setting));
       log(`HTTP, generation ${generation} of ${plan.generations}, Koa`);
-      koa.push(await holdContest(koaNames, load, setting));
+      koa.push(await holdContest(koaNames, generation, load, setting));
     }
   } finally {
     await load.stop();
@@ -83,6 +84,7 @@ type Contest<Name extends ContestantName> = Record<Name, { turns: Record<Traffic
 
 async function holdContest<Name extends ContestantName>(
   names: readonly Name[],
+  generation: number,
   load: Child,
   setting: TrafficSetting,
 ): Promise<Contest<Name>> {
@@ -111,7 +113,7 @@ async function holdContest<Name extends ContestantName>(
         const parts: Record<Name, Slice[]> = mapNames(names, () => []);
         for (let slice = round * slices; slice < (round + 1) * slices; slice++) {
           const unseen = { from: FIRST_SEEN_FROM + slice * tokensOfSlice, count: tokensOfSlice };
-          for (const { name, process, url } of inBalancedOrder(servers, slice)) {
+          for (const { name, process, url } of inBalancedOrder(servers, generation * rounds * slices + slice)) {
             parts[name].push(await takeSlice(process, load, { url, ...(kind === "hot" ? hot : unseen) }));
             contest[name].jwksFetches += takeFetchCount();
           }
@@ -185,16 +187,4 @@ function summarize<Name extends ContestantName>(
 
 function mapNames<Name extends ContestantName, T>(names: readonly Name[], map: (name: Name) => T): Record<Name, T> {
   return Object.fromEntries(names.map((name) => [name, map(name)])) as Record<Name, T>;
-}
-
-/**
- * A Williams design: with an even number of contestants, in as many rounds everybody has had every place once, and has
- * followed everybody else once. What one leaves behind for the next (a busy kernel, a warm core) then favours nobody.
- */
-function inBalancedOrder<T>(list: readonly T[], round: number): T[] {
-  return list.flatMap((_, place) => {
-    const step = place % 2 === 0 ? list.length - place / 2 : (place + 1) / 2;
-    const item = list[(step + round) % list.length];
-    return item === undefined ? [] : [item];
-  });
 }
