@@ -10,7 +10,10 @@ export interface Plan {
   rounds: number;
   /** Into which a turn is cut, so that everybody's lie close together. All of a run, by as many as contestants, are balanced. */
   slices: number;
-  /** Requests of one slice: long enough that it is the server under load that is measured, and not the one that wakes up. */
+  /**
+   * Requests of one slice: long enough that a server under load is measured, and not one that wakes up; and the warm-up is
+   * as many for each slice of a turn, because with half of that servers are still being compiled while they are measured.
+   */
   hotRequests: number;
   /** Of all rounds of a generation together: no server sees one of them twice. */
   firstSeenTokens: number;
@@ -28,10 +31,10 @@ export interface Plan {
 }
 
 export const fullPlan: Plan = {
-  generations: 16,
-  rounds: 1,
+  generations: 8,
+  rounds: 2,
   slices: 10,
-  hotRequests: 1_000,
+  hotRequests: 2_000,
   firstSeenTokens: 20_480,
   tokens: 50_000,
   floodCheckpoints: [10_000, 20_000, 30_000, 40_000, 50_000],
