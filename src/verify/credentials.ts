@@ -1,6 +1,6 @@
 /** Reads the `Authorization` header (RFC 9110 §11.4, RFC 6750 §2.1). Header only: never the query or the body. */
 
-import { Refusal } from "./errors.js";
+import { Refusal, type AgentIdentityErrorCode } from "./errors.js";
 
 /** What credentials are read from; `IncomingMessage` is one. */
 export interface CredentialsSource {
@@ -34,7 +34,7 @@ export interface Credentials {
   readonly value: string;
 }
 
-const AFTER_SCHEME = /[^!#$%&'*+.^_`|~\w-]/;
+const SCHEME = /^[!#$%&'*+.^_`|~\w-]*/;
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
 /** @param schemes those that are accepted, by their name in lower case */
@@ -45,12 +45,12 @@ export function readCredentials(
   const { authorization } = headers;
   if (rawHeaders !== undefined && countAuthorizationHeaders(rawHeaders) > 1) return new Refusal("request_malformed");
   if (authorization === undefined) return new Refusal("credentials_missing");
-  const end = authorization.search(AFTER_SCHEME);
-  const scheme = schemes.get((end < 0 ? authorization : authorization.slice(0, end)).toLowerCase());
-  if (scheme === undefined) return new Refusal(isBlank(authorization) ? "credentials_missing" : "scheme_unsupported");
+  // What is accepted ends at the first space. A regular expression here would cost as much as all the rest of this.
+  const end = authorization.indexOf(" ");
+  const scheme = schemes.get(authorization.slice(0, Math.max(end, 0)).toLowerCase());
+  if (scheme === undefined) return new Refusal(failureWithoutCredentials(authorization, schemes));
   let start = end;
   while (authorization[start] === " ") start++;
-  if (start === end) return new Refusal("request_malformed");
   return { scheme, value: authorization.slice(start) };
 }
 
@@ -62,8 +62,14 @@ export function isB64token(value: string): boolean {
   return B64TOKEN.test(value);
 }
 
-function isBlank(value: string): boolean {
-  return /^[ \t]*$/.test(value);
+/** Of a value that does not begin with an accepted scheme and a space. */
+function failureWithoutCredentials(
+  authorization: string,
+  schemes: ReadonlyMap<string, Scheme>,
+): AgentIdentityErrorCode {
+  if (/^[ \t]*$/.test(authorization)) return "credentials_missing";
+  const scheme = SCHEME.exec(authorization)?.[0] ?? "";
+  return schemes.has(scheme.toLowerCase()) ? "request_malformed" : "scheme_unsupported";
 }
 
 function countAuthorizationHeaders(rawHeaders: readonly string[]): number {

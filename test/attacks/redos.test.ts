@@ -65,7 +65,7 @@ const TABLE: Record<string, Hostile[]> = {
     ["2026-01-01T00:00:00Z", "\n", ""],
   ],
   // verify/credentials: the header
-  "/[^!#$%&'*+.^_`|~\\w-]/": [
+  "/^[!#$%&'*+.^_`|~\\w-]*/": [
     ["", "a", ""],
     ["", "a", " "],
   ],
