@@ -59,7 +59,7 @@ export class RemoteKeys implements KeySource {
     const { cacheMaxAge } = this.#settings;
     if (age >= cacheMaxAge / 2 && this.#backOff.remaining(now) === 0) void this.#refresh();
     if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesBefore);
-    return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, this.#fetches);
+    return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, fetchesBefore);
   }
 
   trusts(key: TrustedKey): boolean {

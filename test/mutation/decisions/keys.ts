@@ -217,8 +217,8 @@ export const DECISIONS_ON_KEYS: Decision[] = [
     ],
     [
       "an unknown kid is refused only for an answer that was asked for after it came",
-      "?? this.#unknownKid(kid, this.#fetches);",
-      "?? this.#unknownKid(kid, this.#fetches - 1);",
+      "const fetchesBefore = this.#fetches;",
+      "const fetchesBefore = this.#fetches - 1;",
       `${ROTATION} > an unknown kid that meets a refresh`,
     ],
     [
