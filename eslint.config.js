@@ -26,8 +26,16 @@ export default defineConfig(
     rules: {
       "@typescript-eslint/restrict-template-expressions": ["error", { allowNumber: true }],
       "@typescript-eslint/no-unused-vars": ["error", { argsIgnorePattern: "^_" }],
+      "no-restricted-syntax": [
+        "error",
+        {
+          selector: 'CallExpression[callee.property.name="export"] Property[key.name="format"][value.value="jwk"]',
+          message: "exportJwk of src/protocol/jwk.ts: see there why",
+        },
+      ],
     },
   },
+  { files: ["src/protocol/jwk.ts"], rules: { "no-restricted-syntax": "off" } },
   layer(["src/protocol/**"], faces, frameworks, String.raw`^\.\./(verify|login|issuer)/`),
   layer(["src/verify/**"], faces, frameworks, String.raw`^\.\./(login|issuer)/`),
   layer(["src/login/**"], faces, frameworks, String.raw`^\.\./issuer/`),

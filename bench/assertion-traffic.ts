@@ -2,6 +2,7 @@
 
 import { generateKeyPairSync, randomUUID, sign } from "node:crypto";
 import { writeFileSync } from "node:fs";
+import { exportJwk } from "../src/protocol/jwk.js";
 import type { AssertionServerQuestion } from "./assertion-server.js";
 import type { Trust } from "./backend.js";
 import { inBalancedOrder } from "./balanced-order.js";
@@ -85,5 +86,5 @@ function writeAssertionFile(path: string, count: number): AssertionServerQuestio
     return Buffer.from(JSON.stringify(envelope)).toString("base64url");
   });
   writeFileSync(path, lines.join("\n"));
-  return agents.map(({ id, publicKey }) => [id, publicKey.export({ format: "jwk" }).x ?? ""]);
+  return agents.map(({ id, publicKey }) => [id, exportJwk(publicKey).x ?? ""]);
 }

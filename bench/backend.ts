@@ -3,6 +3,7 @@
 import { generateKeyPairSync, type KeyObject } from "node:crypto";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
+import { exportJwk } from "../src/protocol/jwk.js";
 
 /** What a server has to know of the backend to verify its tokens. */
 export interface Trust {
@@ -45,7 +46,7 @@ export function trustIn(origin: string): Trust {
 export async function startBackend(): Promise<Backend> {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const kid = "agent-identity-bench";
-  const jwks = JSON.stringify({ keys: [{ ...publicKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256" }] });
+  const jwks = JSON.stringify({ keys: [{ ...exportJwk(publicKey), kid, use: "sig", alg: "RS256" }] });
 
   let fetches = 0;
   const server = createServer((req, res) => {

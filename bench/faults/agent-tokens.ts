@@ -5,6 +5,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { decodeJwt, SignJWT, type JWTPayload } from "jose";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { startBackend } from "../backend.js";
 import { readTokens, writeTokenFile } from "../tokens.js";
 
@@ -71,7 +72,7 @@ function describeKey(kid: string, signingKey: KeyObject): SigningKey {
   return {
     kid,
     signingKey,
-    jwk: { ...createPublicKey(signingKey).export({ format: "jwk" }), kid, use: "sig", alg: "RS256" },
+    jwk: { ...exportJwk(createPublicKey(signingKey)), kid, use: "sig", alg: "RS256" },
   };
 }
 

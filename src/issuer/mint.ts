@@ -11,6 +11,7 @@ import {
   type OptionCheck,
   type OptionChecks,
 } from "../protocol/options.js";
+import { exportJwk } from "../protocol/jwk.js";
 import { nowInSeconds } from "../verify/clock.js";
 import type { AgentRecord } from "./agents.js";
 
@@ -102,7 +103,7 @@ export function draftToken(claims: MintClaims, defaults: { issuer: string; audie
     chatgpt_account_is_fedramp: chatgptAccountIsFedramp,
   };
   const agent: AgentRecord = {
-    publicKey: publicKey.export({ format: "jwk" }),
+    publicKey: exportJwk(publicKey),
     accountId,
     chatgptUserId,
     email,

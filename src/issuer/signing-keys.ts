@@ -4,6 +4,7 @@ import { createPrivateKey, createPublicKey, generateKeyPair, KeyObject } from "n
 import { promisify } from "node:util";
 import type { JWK } from "jose";
 import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
+import { exportJwk } from "../protocol/jwk.js";
 import { nowInSeconds } from "../verify/clock.js";
 import { parseKeySet } from "../verify/key-set.js";
 import type { IssuerStore } from "./issuer-store.js";
@@ -137,11 +138,11 @@ async function importSigningKey({ kid, privateKey }: SigningKey, index: number):
 }
 
 async function storedKey(privateKey: KeyObject, kid: string | undefined, signsFrom: number): Promise<StoredKey> {
-  const privateJwk = privateKey.export({ format: "jwk" }) as JWK;
+  const privateJwk = exportJwk(privateKey) as JWK;
   return { kid: kid ?? (await calculateJwkThumbprint(privateJwk)), privateJwk, signsFrom };
 }
 
 function publicJwk(kid: string, privateJwk: JWK): JWK & { kid: string } {
   const publicKey = createPublicKey({ key: privateJwk, format: "jwk" });
-  return { kid, use: "sig", alg: "RS256", ...(publicKey.export({ format: "jwk" }) as JWK & { kty: "RSA" }) };
+  return { kid, use: "sig", alg: "RS256", ...(exportJwk(publicKey) as JWK & { kty: "RSA" }) };
 }

@@ -3,6 +3,7 @@
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import type { AgentIdentityClaims } from "../protocol/claims.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
+import { exportJwk } from "../protocol/jwk.js";
 import { LoginError } from "./login-error.js";
 
 /** PKCS#8 in its two versions (RFC 5208, RFC 5958): the second has the public key too, and Node does not read it. */
@@ -35,5 +36,5 @@ function keyOfSeed(seed: string): KeyObject {
 }
 
 function publicKeyOf(key: KeyObject): string {
-  return Buffer.from(createPublicKey(key).export({ format: "jwk" }).x ?? "", "base64url").toString("hex");
+  return Buffer.from(exportJwk(createPublicKey(key)).x ?? "", "base64url").toString("hex");
 }

@@ -4,6 +4,7 @@ import type { KeyObject } from "node:crypto";
 import { sign } from "node:crypto";
 import { isLoopback } from "../protocol/base-url.js";
 import { assertionTimestamp, registrationMessage } from "../protocol/agent-assertion.js";
+import { exportJwk } from "../protocol/jwk.js";
 import { LoginError } from "./login-error.js";
 import { openSealedBox } from "./sealed-box.js";
 
@@ -83,7 +84,7 @@ function readTaskId(answer: unknown, privateKey: KeyObject): string {
 }
 
 function openTaskId(sealed: string, privateKey: KeyObject): string {
-  const seed = Buffer.from(privateKey.export({ format: "jwk" }).d ?? "", "base64url");
+  const seed = Buffer.from(exportJwk(privateKey).d ?? "", "base64url");
   try {
     return new TextDecoder("utf-8", { fatal: true }).decode(openSealedBox(Buffer.from(sealed, "base64"), seed));
   } catch {

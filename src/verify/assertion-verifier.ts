@@ -13,6 +13,7 @@ import {
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { canonicalPlanType } from "../protocol/claims.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
+import { exportJwk } from "../protocol/jwk.js";
 import type { AgentDirectory, DirectoryAgent } from "./agent-directory.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
@@ -174,7 +175,7 @@ const agentKeys = new WeakMap<KeyObject, AgentKey>();
 function agentKey(object: KeyObject): AgentKey {
   const known = agentKeys.get(object);
   if (known !== undefined) return known;
-  const bytes = Buffer.from(object.export({ format: "jwk" }).x ?? "", "base64url");
+  const bytes = Buffer.from(exportJwk(object).x ?? "", "base64url");
   const key = { object, bytes, isOfSmallOrder: isOfSmallOrder(bytes) };
   agentKeys.set(object, key);
   return key;

@@ -6,6 +6,7 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { CompactEncrypt } from "jose";
 import { describe, expect, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { claims, createSigningKey, mint, signingKey } from "../support/agents.js";
 import { base64url, forge, hmac, rsa, type Signer } from "./forged-token.js";
 import { PUBLIC_SECRETS } from "./public-secrets.js";
@@ -15,7 +16,7 @@ import { bearer, startTarget, type Verdict } from "./target.js";
 const publicKey = createPublicKey(signingKey.privateKey);
 const attacker = createSigningKey("attacker");
 const elliptic = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey;
-const keys = [signingKey.jwk, { ...elliptic.export({ format: "jwk" }), kid: "ec-1", use: "sig" }];
+const keys = [signingKey.jwk, { ...exportJwk(elliptic), kid: "ec-1", use: "sig" }];
 
 const header = { alg: "RS256", kid: "key-1" };
 const good = mint();

@@ -1,5 +1,6 @@
 import { createPublicKey, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { claims, createSigningKey, mint, signingKey } from "../support/agents.js";
 import { ecdsa, eddsa, forge, hmac, pss, rsa, type Signer } from "./forged-token.js";
 import { PUBLIC_SECRETS } from "./public-secrets.js";
@@ -76,7 +77,7 @@ const pair = {
   ed25519: generateKeyPairSync("ed25519"),
   ed448: generateKeyPairSync("ed448"),
 };
-const jwkOf = (key: KeyObject) => ({ ...key.export({ format: "jwk" }), kid: "key-1", use: "sig" });
+const jwkOf = (key: KeyObject) => ({ ...exportJwk(key), kid: "key-1", use: "sig" });
 const rsaJwk = jwkOf(publicKey);
 
 /** Tokens whose signature is right, with a key that the backend publishes for them. */

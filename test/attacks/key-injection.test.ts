@@ -1,5 +1,6 @@
 import { createHash, X509Certificate } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { claims, createSigningKey, mint, signingKey } from "../support/agents.js";
 import { listen, send, sendJson } from "../support/servers.js";
 import { selfSign } from "./certificate.js";
@@ -13,7 +14,7 @@ const thumbprint = (hash: string) => createHash(hash).update(certificate).digest
 test("the certificate is a real one, of the attacker's key", () => {
   const parsed = new X509Certificate(certificate);
   expect(parsed.verify(parsed.publicKey)).toBe(true);
-  expect(parsed.publicKey.export({ format: "jwk" })).toMatchObject({ n: attacker.jwk["n"] });
+  expect(exportJwk(parsed.publicKey)).toMatchObject({ n: attacker.jwk["n"] });
 });
 
 /** The attacker's server: it has the attacker's key in every form, under every path. */
@@ -39,7 +40,7 @@ const PARAMETERS: [name: string, members: (url: string) => object][] = [
   ["jwk", () => ({ jwk: attacker.jwk })],
   ["jwk without a kid", () => ({ jwk: { ...attacker.jwk, kid: undefined } })],
   ["jwk of the trusted kid", () => ({ jwk: { ...attacker.jwk, kid: "key-1" } })],
-  ["jwk with the private key", () => ({ jwk: attacker.privateKey.export({ format: "jwk" }) })],
+  ["jwk with the private key", () => ({ jwk: exportJwk(attacker.privateKey) })],
   ["jwk as text", () => ({ jwk: JSON.stringify(attacker.jwk) })],
   ["a key set in jwk", () => ({ jwk: { keys: [attacker.jwk] } })],
   ["jwks and keys", () => ({ jwks: { keys: [attacker.jwk] }, keys: [attacker.jwk] })],

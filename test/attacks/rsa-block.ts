@@ -1,6 +1,7 @@
 /** The block that an RSASSA-PKCS1-v1_5 signature is made of (RFC 8017 §9.2), to be built wrongly. */
 
 import { constants, createHash, createPublicKey, privateEncrypt, publicDecrypt, type KeyObject } from "node:crypto";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { signingKey } from "../support/agents.js";
 import type { Signer } from "./forged-token.js";
 
@@ -20,8 +21,7 @@ export function padded(tail: Buffer): Buffer {
 
 export const rightBlock = (message: Buffer): Buffer => padded(Buffer.concat([SHA256_DIGEST_INFO, sha256(message)]));
 
-const modulusOf = (key: KeyObject): Buffer =>
-  Buffer.from(String(createPublicKey(key).export({ format: "jwk" }).n), "base64url");
+const modulusOf = (key: KeyObject): Buffer => Buffer.from(String(exportJwk(createPublicKey(key)).n), "base64url");
 
 /** Signs a block as it is. `undefined` if it is no number below the modulus. */
 export function seal(block: Buffer, { privateKey } = signingKey): Buffer | undefined {
@@ -31,7 +31,7 @@ export function seal(block: Buffer, { privateKey } = signingKey): Buffer | undef
 
 /** The block of somebody's signature. `undefined` if there is none in it. */
 export function open(signature: Buffer, publicKey: KeyObject): Buffer | undefined {
-  const modulus = Buffer.from(String(publicKey.export({ format: "jwk" }).n), "base64url");
+  const modulus = Buffer.from(String(exportJwk(publicKey).n), "base64url");
   if (signature.length !== modulus.length || signature.compare(modulus) >= 0) return undefined;
   return publicDecrypt({ key: publicKey, padding: constants.RSA_NO_PADDING }, signature);
 }

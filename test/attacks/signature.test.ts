@@ -1,5 +1,6 @@
 import { createHash, generateKeyPairSync, type KeyObject } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { claims, createSigningKey, mint, signingKey } from "../support/agents.js";
 import { forge, rsa, type Signer } from "./forged-token.js";
 import { BLOCK_LENGTH, open, padded, rightBlock, sealed, sha256, SHA256_DIGEST_INFO } from "./rsa-block.js";
@@ -148,7 +149,7 @@ function cubeRoot(value: bigint): bigint {
 
 describe("small exponents", () => {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: 3 });
-  const jwkOf = (key: KeyObject) => ({ ...key.export({ format: "jwk" }), kid: "key-1" });
+  const jwkOf = (key: KeyObject) => ({ ...exportJwk(key), kid: "key-1" });
 
   test("an exponent of 3: a cube that begins like a signed block is none (Bleichenbacher 2006)", async () => {
     const target = await startTarget([jwkOf(publicKey)]);

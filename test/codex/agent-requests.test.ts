@@ -3,6 +3,7 @@
 import { type KeyObject } from "node:crypto";
 import sodium from "libsodium-wrappers";
 import { afterAll, describe, expect, it, type TestContext } from "vitest";
+import { exportJwk } from "../../dist/protocol/jwk.js";
 import { loadAuth, type AgentIdentityAuth } from "../../dist/login.js";
 import { encodeAssertion, type AgentAssertion } from "../../dist/protocol/agent-assertion.js";
 import { createAgent, toPkcs8, type Agent } from "./agents.js";
@@ -219,7 +220,7 @@ const der = (privateKey: KeyObject): Buffer => Buffer.from(toPkcs8(privateKey), 
 
 /** RFC 5958: with the public key after the private one, as Rust's ed25519 libraries write it. */
 function toPkcs8WithPublicKey(privateKey: KeyObject, publicKey?: Buffer): string {
-  const { d = "", x = "" } = privateKey.export({ format: "jwk" });
+  const { d = "", x = "" } = exportJwk(privateKey);
   const hex = [
     "3051020101300506032b657004220420",
     Buffer.from(d, "base64url").toString("hex"),
@@ -247,7 +248,7 @@ const privateKeys: [name: string, encodeKey: (privateKey: KeyObject) => string, 
 
 /** As a backend seals it: to the X25519 form of the agent's key. */
 function seal(taskId: string, publicKey: KeyObject): string {
-  const { x = "" } = publicKey.export({ format: "jwk" });
+  const { x = "" } = exportJwk(publicKey);
   const recipient = sodium.crypto_sign_ed25519_pk_to_curve25519(Buffer.from(x, "base64url"));
   return Buffer.from(sodium.crypto_box_seal(taskId, recipient)).toString("base64");
 }

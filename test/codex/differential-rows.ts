@@ -6,6 +6,7 @@ import {
   constants,
   type SignKeyObjectInput,
 } from "node:crypto";
+import { exportJwk } from "../../dist/protocol/jwk.js";
 import { makeRsaKey, toBase64url, type SigningKey } from "./rsa-keys.js";
 import {
   encode,
@@ -164,12 +165,12 @@ function signAs(algorithm: string, options: Omit<SignKeyObjectInput, "key"> = {}
 const pss = { padding: constants.RSA_PKCS1_PSS_PADDING, saltLength: constants.RSA_PSS_SALTLEN_DIGEST };
 
 const ec = generateKeyPairSync("ec", { namedCurve: "P-256" });
-const ecJwk = ec.publicKey.export({ format: "jwk" });
+const ecJwk = exportJwk(ec.publicKey);
 const signAsES256 = (message: string) =>
   sign("sha256", Buffer.from(message), { key: ec.privateKey, dsaEncoding: "ieee-p1363" });
 
 const ed = generateKeyPairSync("ed25519");
-const edJwk = ed.publicKey.export({ format: "jwk" });
+const edJwk = exportJwk(ed.publicKey);
 const signAsEdDSA = (message: string) => sign(null, Buffer.from(message), ed.privateKey);
 
 const backendPem = createPublicKey(backend.privateKey).export({ format: "pem", type: "spki" });
@@ -739,7 +740,7 @@ const keys: Row[] = [
   { name: "an RSA key with members of an EC key", recipe: { keys: [{ ...ecJwk, ...publish(backend) }] } },
   {
     name: "private members published",
-    recipe: { keys: [{ ...backend.privateKey.export({ format: "jwk" }), kid: KID }] },
+    recipe: { keys: [{ ...exportJwk(backend.privateKey), kid: KID }] },
   },
   { name: "private member d of odd type", recipe: withKey({ d: 5 }) },
   { name: "oth published", recipe: withKey({ oth: [{ r: "AA" }] }) },

@@ -1,4 +1,5 @@
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { exportJwk } from "../../dist/protocol/jwk.js";
 import type { RsaPublicJwk, SigningKey } from "./rsa-keys.js";
 
 export type JsonObject = Record<string, unknown>;
@@ -8,7 +9,7 @@ export const KID = "key-1";
 export function generateRsaKey(modulusLength = 2048): SigningKey & { privateKey: KeyObject } {
   const { privateKey, publicKey } = generateKeyPairSync("rsa", { modulusLength });
   return {
-    jwk: publicKey.export({ format: "jwk" }) as RsaPublicJwk,
+    jwk: exportJwk(publicKey) as RsaPublicJwk,
     privateKey,
     sign: (message) => sign("sha256", Buffer.from(message), privateKey),
   };

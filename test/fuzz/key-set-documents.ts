@@ -2,13 +2,14 @@
 
 import { generateKeyPairSync } from "node:crypto";
 import fc, { type Arbitrary } from "fast-check";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { createSigningKey, mint, signingKey, type SigningKey } from "../support/agents.js";
 import { bytesOf } from "./token-oracle.js";
 import { json, nextMonth, text, usually } from "./values.js";
 
 const ofExponent = (exponent: number): SigningKey => {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048, publicExponent: exponent });
-  return { kid: "", privateKey, jwk: { ...publicKey.export({ format: "jwk" }) } };
+  return { kid: "", privateKey, jwk: { ...exportJwk(publicKey) } };
 };
 
 /** Real keys; making one takes a while, so they are few. The last is too short. */
@@ -80,7 +81,7 @@ const material: Arbitrary<Record<string, unknown>> = fc.oneof(
       misspelt(e).map((e) => ({ n, e })),
     ),
   },
-  { weight: 1, arbitrary: fc.constant({ ...signingKey.privateKey.export({ format: "jwk" }) }) },
+  { weight: 1, arbitrary: fc.constant({ ...exportJwk(signingKey.privateKey) }) },
 );
 
 const absent = fc.constant(undefined);

@@ -7,6 +7,7 @@ import express from "express";
 import { Keyv } from "keyv";
 import { KeyvFile } from "keyv-file";
 import { describe, expect, onTestFinished, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { agentIdentityAuth, createVerifier } from "../../src/index.js";
 import { createIssuer, type Issuer, type IssuerOptions, type IssuerStore, type MintClaims } from "../../src/issuer.js";
 import { loadAuth } from "../../src/login.js";
@@ -201,10 +202,7 @@ describe("signing keys", () => {
   test("may be given: the first signs, all are published, nothing is stored, and rotating is by giving others", async () => {
     const entries = new Map<string, unknown>();
     const other = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
-    const signingKeys = [
-      { kid: "mine", privateKey: signingKey.privateKey },
-      { privateKey: other.export({ format: "jwk" }) },
-    ];
+    const signingKeys = [{ kid: "mine", privateKey: signingKey.privateKey }, { privateKey: exportJwk(other) }];
     const issuer = await createIssuer({ store: entries, signingKeys: signingKeys });
     const { keys } = await issuer.jwks();
     expect(keys[0]?.kid).toBe("mine");

@@ -1,6 +1,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import sodium from "libsodium-wrappers";
 import { expect, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { openSealedBox } from "../../src/login/sealed-box.js";
 
 await sodium.ready;
@@ -8,7 +9,7 @@ await sodium.ready;
 /** The key as the backend sees it (public, in X25519 form) and as the agent holds it (the seed). */
 function createAgentKey() {
   const { privateKey } = generateKeyPairSync("ed25519");
-  const { d = "", x = "" } = privateKey.export({ format: "jwk" });
+  const { d = "", x = "" } = exportJwk(privateKey);
   const recipient = sodium.crypto_sign_ed25519_pk_to_curve25519(Buffer.from(x, "base64url"));
   return { seed: Buffer.from(d, "base64url"), recipient };
 }

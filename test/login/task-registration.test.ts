@@ -4,6 +4,7 @@ import { text } from "node:stream/consumers";
 import { inspect } from "node:util";
 import sodium from "libsodium-wrappers";
 import { describe, expect, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { loadAuth, type AgentIdentityAuth, type AuthConfig } from "../../src/login.js";
 import { locateAuthApi } from "../../src/login/task-registration.js";
 import { agentPrivateKey, mint, now } from "../support/agents.js";
@@ -189,10 +190,7 @@ describe("registering", () => {
   });
 
   const pkcs8 = Buffer.from(agentPrivateKey, "base64");
-  const [seed, publicKey] = [
-    pkcs8.subarray(-32),
-    Buffer.from(agentPublicKey.export({ format: "jwk" }).x ?? "", "base64url"),
-  ];
+  const [seed, publicKey] = [pkcs8.subarray(-32), Buffer.from(exportJwk(agentPublicKey).x ?? "", "base64url")];
   const version2 = (of: Buffer) =>
     Buffer.concat([
       Buffer.from("3051020101300506032b657004220420", "hex"),
@@ -315,7 +313,7 @@ function decode(authorization: string): Record<string, string> {
 
 /** As the backend seals it, to the X25519 form of the agent's public key. */
 function seal(message: string | Buffer): string {
-  const ed25519 = Buffer.from(agentPublicKey.export({ format: "jwk" }).x ?? "", "base64url");
+  const ed25519 = Buffer.from(exportJwk(agentPublicKey).x ?? "", "base64url");
   return Buffer.from(sodium.crypto_box_seal(message, sodium.crypto_sign_ed25519_pk_to_curve25519(ed25519))).toString(
     "base64",
   );

@@ -18,6 +18,7 @@
 import type { JsonWebKey } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { startChild, type Child } from "../../bench/processes.js";
 import { createSigningKey, type SigningKey } from "../support/agents.js";
 import type { BackendSetUp, JwksFetchRecord } from "./backend.js";
@@ -118,5 +119,5 @@ function createKeys(kids: readonly string[]): SigningKey[] {
 }
 
 function privateJwk({ privateKey }: SigningKey): JsonWebKey {
-  return privateKey.export({ format: "jwk" });
+  return exportJwk(privateKey);
 }

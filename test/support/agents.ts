@@ -1,6 +1,7 @@
 /** Real keys and real tokens. */
 
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import type { AgentIdentityClaims } from "../../src/protocol/claims.js";
 
 export interface SigningKey {
@@ -11,7 +12,7 @@ export interface SigningKey {
 
 export function createSigningKey(kid: string, modulusLength = 2048): SigningKey {
   const { publicKey, privateKey } = generateKeyPairSync("rsa", { modulusLength });
-  return { kid, privateKey, jwk: { ...publicKey.export({ format: "jwk" }), kid, use: "sig", alg: "RS256" } };
+  return { kid, privateKey, jwk: { ...exportJwk(publicKey), kid, use: "sig", alg: "RS256" } };
 }
 
 /** One that every test may use; tests that rotate keys make their own. */

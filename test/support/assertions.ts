@@ -1,6 +1,7 @@
 /** Agents that sign, and a directory that knows them. */
 
 import { generateKeyPairSync, sign, type KeyObject } from "node:crypto";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import type { AgentDirectory, DirectoryAgent, DirectoryTask } from "../../src/index.js";
 import { now } from "./agents.js";
 
@@ -14,7 +15,7 @@ export interface SigningAgent {
 export function createAgent(id: string, overrides: Partial<DirectoryAgent> = {}): SigningAgent {
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
   const entry: DirectoryAgent = {
-    publicKey: publicKey.export({ format: "jwk" }),
+    publicKey: exportJwk(publicKey),
     accountId: "acct-1",
     chatgptUserId: "user-1",
     planType: "hc",

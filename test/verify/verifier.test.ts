@@ -1,5 +1,6 @@
 import { createHmac, createPublicKey, generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { createVerifier, type VerifierOptions } from "../../src/index.js";
 import { CODEX_ISSUER } from "../../src/protocol/claims.js";
 import { claims, createSigningKey, mint, now, signingKey, signToken } from "../support/agents.js";
@@ -294,14 +295,14 @@ describe("4. key", () => {
   const spare = createSigningKey("spare").jwk;
   const withLeadingZero = (text: unknown) =>
     Buffer.concat([Buffer.alloc(1), Buffer.from(String(text), "base64url")]).toString("base64url");
-  const elliptic = generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey.export({ format: "jwk" });
+  const elliptic = exportJwk(generateKeyPairSync("ec", { namedCurve: "P-256" }).publicKey);
 
   test.each<[string, unknown[]]>([
     ["alone", [jwk]],
     ["without use, alg and key_ops", [{ ...jwk, use: undefined, alg: undefined }]],
     ["with use, alg and key_ops of null", [{ ...jwk, use: null, alg: null, key_ops: null }]],
     ["with key_ops", [{ ...jwk, key_ops: ["sign", "verify"] }]],
-    ["with private members", [{ ...signingKey.privateKey.export({ format: "jwk" }), kid: "key-1" }]],
+    ["with private members", [{ ...exportJwk(signingKey.privateKey), kid: "key-1" }]],
     ["first of two with its kid", [jwk, other]],
     ["beside bad entries", [null, "key", 7, [], {}, { kid: 1 }, { kid: "x", kty: "AKP" }, jwk]],
     ["beside other kinds of key", [{ ...elliptic, kid: "key-2" }, { kty: "oct", k: "AAAA", kid: "key-3" }, jwk]],

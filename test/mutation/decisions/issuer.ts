@@ -51,8 +51,8 @@ export const DECISIONS_ON_THE_ISSUER: Decision[] = [
     ],
     [
       "private members of signing keys are not published",
-      '...(publicKey.export({ format: "jwk" }) as JWK & { kty: "RSA" }) };',
-      '...(publicKey.export({ format: "jwk" }) as JWK & { kty: "RSA" }), ...privateJwk };',
+      '...(exportJwk(publicKey) as JWK & { kty: "RSA" }) };',
+      '...(exportJwk(publicKey) as JWK & { kty: "RSA" }), ...privateJwk };',
       `${ISSUER} > are published with public members`,
     ],
     [
@@ -118,8 +118,8 @@ export const DECISIONS_ON_THE_ISSUER: Decision[] = [
     ],
     [
       "only the public half of an agent's key is kept",
-      'publicKey: publicKey.export({ format: "jwk" }),',
-      'publicKey: privateKey.export({ format: "jwk" }),',
+      "publicKey: exportJwk(publicKey),",
+      "publicKey: exportJwk(privateKey),",
     ],
     [
       "an agent expires with its token",

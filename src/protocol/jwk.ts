@@ -1,0 +1,13 @@
+import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } from "node:crypto";
+
+/**
+ * A key as a JWK (RFC 7517), by way of DER. Node 20 can stand still for good otherwise: it allocates the JWK while it
+ * holds the key's lock, and if garbage is collected just then, whatever generated the key waits for that lock.
+ */
+export function exportJwk(key: KeyObject): JsonWebKey {
+  const copy =
+    key.type === "private"
+      ? createPrivateKey({ key: key.export({ format: "der", type: "pkcs8" }), format: "der", type: "pkcs8" })
+      : createPublicKey({ key: key.export({ format: "der", type: "spki" }), format: "der", type: "spki" });
+  return copy.export({ format: "jwk" });
+}
