@@ -6,15 +6,13 @@ export const CONNECTIONS = 40;
 export interface Plan {
   /** How often all servers are started afresh. */
   generations: number;
-  /** Of one generation and kind of traffic: every contestant has its turn. */
+  /** Of one generation and kind of traffic: every contestant has a turn in each. By as many as contestants, a run is balanced. */
   rounds: number;
-  /** Into which a turn is cut, so that everybody's lie close together. All of a run, by as many as contestants, are balanced. */
-  slices: number;
   /**
-   * Requests of one slice: long enough that a server under load is measured, and not one that wakes up; and the warm-up is
-   * as many for each slice of a turn, because with half of that servers are still being compiled while they are measured.
+   * Of one turn, most of half a second: the others' turns are a pause, in which V8 shrinks a server's heap, and a turn of
+   * a tenth of a second measured how it grew again. As many as of all turns warm up: with less, servers are still compiled.
    */
-  hotRequests: number;
+  hotRequests: { express: number; koa: number };
   /** Of all rounds of a generation together: no server sees one of them twice. */
   firstSeenTokens: number;
   /** In the token file: the flood takes all of them. */
@@ -31,10 +29,9 @@ export interface Plan {
 }
 
 export const fullPlan: Plan = {
-  generations: 8,
-  rounds: 2,
-  slices: 10,
-  hotRequests: 2_000,
+  generations: 10,
+  rounds: 4,
+  hotRequests: { express: 6_000, koa: 24_000 },
   firstSeenTokens: 20_480,
   tokens: 50_000,
   floodCheckpoints: [10_000, 20_000, 30_000, 40_000, 50_000],
@@ -50,8 +47,7 @@ export const quickPlan: Plan = {
   ...fullPlan,
   generations: 1,
   rounds: 2,
-  slices: 2,
-  hotRequests: 320,
+  hotRequests: { express: 500, koa: 500 },
   firstSeenTokens: 2_000,
   tokens: 14_000,
   floodCheckpoints: [10_000, 12_000, 14_000],

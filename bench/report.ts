@@ -9,7 +9,7 @@ import { describeMachine, versionOf } from "./machine.js";
 import type { MemorySample } from "./memory.js";
 import type { Counts, MountsResult } from "./mounts.js";
 import { CONNECTIONS, type Plan } from "./plan.js";
-import { HOT_TOKENS } from "./tokens.js";
+import { HOT_TOKENS, WARM_UP_TOKENS } from "./tokens.js";
 import type { ContestResults, TrafficResult, TrafficResults } from "./traffic.js";
 
 export interface Results {
@@ -45,10 +45,10 @@ refused a missing, a malformed, a forged and an expired token, one of another is
 Every measured request was answered with 200 and an agent's id.
 
 Medians of ${turns} turns of each kind (generations of servers: ${plan.generations}, because one process of the same code can be luckier than the
-next; rounds with each: ${plan.rounds}, in which everybody has a turn, cut into ${plan.slices} slices that alternate with the others'). A ratio is that
-of two turns of the same round, so that a machine that is slower for a while does not spoil it, and the median of these ratios
-is not the ratio of the medians. The
-_middle half_ of them lay in the range beside it: a wide one, if the machine had other things to do. _CPU_ is what the server
+next; rounds with each: ${plan.rounds}, in which everybody has a turn, of ${integer(plan.hotRequests.express)} requests with hot tokens). As many requests as all
+turns with hot tokens, and ${integer(WARM_UP_TOKENS)} other tokens before the first-seen ones, warm each server up. A ratio is that of two turns of the
+same round, so that a machine that is slower for a while does not spoil it, and the median of these ratios is not the ratio of
+the medians. The _middle half_ of them lay in the range beside it: a wide one, if the machine had other things to do. _CPU_ is what the server
 process used, garbage collector and thread pool included. _JWKS fetches_ are the most that one server made in its life,
 with its cold start under the same load.
 

@@ -9,8 +9,8 @@ import type { Backend } from "./backend.js";
 
 /** How the lines of the file are used. The first ones are the agents that keep coming back. */
 export const HOT_TOKENS = 100;
-/** Sent before a measurement of first-seen tokens, so that it finds compiled code but none of its own tokens. */
-export const WARM_UP_TOKENS = 2_000;
+/** Sent before first-seen tokens are measured: they find compiled code, but none of their own. */
+export const WARM_UP_TOKENS = 4_000;
 export const FIRST_SEEN_FROM = HOT_TOKENS + WARM_UP_TOKENS;
 
 const signInThreadPool = promisify<string, Buffer, KeyObject, Buffer>(sign);

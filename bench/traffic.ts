@@ -1,7 +1,7 @@
 /**
  * HTTP load on every contestant. All servers run, each in its own process, but only one of them is under load at a
- * time, and everybody's turn is cut into slices that take turns: whatever else the machine does then hits everybody
- * alike. Many generations of servers, because one process of the same code can be luckier than the next by a tenth.
+ * time, and turns are short: whatever else the machine does then hits everybody alike. Many generations of servers,
+ * because one process of the same code can be luckier than the next by a tenth.
  */
 
 import type { Trust } from "./backend.js";
@@ -60,9 +60,9 @@ export async function measureTraffic(setting: TrafficSetting): Promise<TrafficRe
     await load.ask({ read: { tokenFile, count: FIRST_SEEN_FROM + plan.firstSeenTokens } });
     for (let generation = 1; generation <= plan.generations; generation++) {
       log(`HTTP, generation ${generation} of ${plan.generations}, Express`);
-      express.push(await holdContest(expressNames, generation, load, setting));
+      express.push(await holdContest(expressNames, plan.hotRequests.express, generation, load, setting));
       log(`HTTP, generation ${generation} of ${plan.generations}, Koa`);
-      koa.push(await holdContest(koaNames, generation, load, setting));
+      koa.push(await holdContest(koaNames, plan.hotRequests.koa, generation, load, setting));
     }
   } finally {
     await load.stop();
@@ -84,41 +84,46 @@ type Contest<Name extends ContestantName> = Record<Name, { turns: Record<Traffic
 
 async function holdContest<Name extends ContestantName>(
   names: readonly Name[],
+  hotRequests: number,
   generation: number,
   load: Child,
   setting: TrafficSetting,
 ): Promise<Contest<Name>> {
   const { plan, trust, takeFetchCount, refusedTokens } = setting;
+  const { rounds } = plan;
   const servers = names.map((name) => ({ name, process: startChild("server.ts"), url: "" }));
   const contest: Contest<Name> = mapNames(names, () => ({ turns: { hot: [], firstSeen: [] }, jwksFetches: 0 }));
-  const { rounds, slices } = plan;
-  const hot = { from: 0, count: HOT_TOKENS, requests: plan.hotRequests };
-  const tokensOfSlice = Math.floor(plan.firstSeenTokens / (rounds * slices));
+  const hot = { from: 0, count: HOT_TOKENS };
+  const tokensOfTurn = Math.floor(plan.firstSeenTokens / rounds);
+  const orders = {
+    hot: { warmUp: { ...hot, requests: rounds * hotRequests }, ofRound: () => ({ ...hot, requests: hotRequests }) },
+    firstSeen: {
+      warmUp: { from: HOT_TOKENS, count: WARM_UP_TOKENS },
+      ofRound: (round: number) => ({ from: FIRST_SEEN_FROM + round * tokensOfTurn, count: tokensOfTurn }),
+    },
+  };
   try {
+    takeFetchCount();
     for (const server of servers) {
       server.url = (await server.process.ask({ listen: { name: server.name, trust } })) as string;
-    }
-    takeFetchCount();
-    for (const { name, url } of servers) {
+      const { name, url } = server;
       // The first requests meet a cold server, many at once: whoever fetches the keys for each of them is found out.
-      await send(load, { url, from: HOT_TOKENS, count: WARM_UP_TOKENS });
+      await send(load, { url, ...hot });
       if (!letEverybodyThrough.has(name)) await expectRefusals(name, url, refusedTokens);
-      // Last and for longer than a turn: what was optimized before the first refusal is compiled anew after it.
-      await send(load, { url, ...hot, requests: slices * plan.hotRequests });
       contest[name].jwksFetches += takeFetchCount();
     }
     // The hot tokens first: those that are seen once would push them out of a small cache.
     for (const kind of ["hot", "firstSeen"] as const) {
+      const { warmUp, ofRound } = orders[kind];
+      for (const { name, url } of servers) {
+        await send(load, { url, ...warmUp });
+        contest[name].jwksFetches += takeFetchCount();
+      }
       for (let round = 0; round < rounds; round++) {
-        const parts: Record<Name, Slice[]> = mapNames(names, () => []);
-        for (let slice = round * slices; slice < (round + 1) * slices; slice++) {
-          const unseen = { from: FIRST_SEEN_FROM + slice * tokensOfSlice, count: tokensOfSlice };
-          for (const { name, process, url } of inBalancedOrder(servers, generation * rounds * slices + slice)) {
-            parts[name].push(await takeSlice(process, load, { url, ...(kind === "hot" ? hot : unseen) }));
-            contest[name].jwksFetches += takeFetchCount();
-          }
+        for (const { name, process, url } of inBalancedOrder(servers, generation * rounds + round)) {
+          contest[name].turns[kind].push(await takeTurn(process, load, { url, ...ofRound(round) }));
+          contest[name].jwksFetches += takeFetchCount();
         }
-        for (const name of names) contest[name].turns[kind].push(summarizeTurn(parts[name]));
       }
     }
   } finally {
@@ -127,25 +132,14 @@ async function holdContest<Name extends ContestantName>(
   return contest;
 }
 
-interface Slice extends LoadResult {
-  /** µs. */
-  cpuTime: number;
-}
-
-async function takeSlice(server: Child, load: Child, order: LoadOrder): Promise<Slice> {
+async function takeTurn(server: Child, load: Child, order: LoadOrder): Promise<Turn> {
   const cpuTime = async () => (await server.ask({ cpuTime: true })) as number;
   const cpuBefore = await cpuTime();
-  const result = await send(load, order);
-  return { ...result, cpuTime: (await cpuTime()) - cpuBefore };
-}
-
-function summarizeTurn(slices: readonly Slice[]): Turn {
-  const latencies = slices.flatMap((slice) => slice.latencies);
-  const sum = (member: "duration" | "cpuTime") => slices.reduce((total, slice) => total + slice[member], 0);
+  const { latencies, duration } = await send(load, order);
   return {
-    requestsPerSecond: latencies.length / (sum("duration") / 1000),
+    requestsPerSecond: latencies.length / (duration / 1000),
     p99: percentile(latencies, 0.99),
-    cpuPerRequest: sum("cpuTime") / latencies.length,
+    cpuPerRequest: ((await cpuTime()) - cpuBefore) / latencies.length,
   };
 }
 
