@@ -9,8 +9,9 @@ export interface Plan {
   /** Of one generation and kind of traffic: every contestant has a turn in each. By as many as contestants, a run is balanced. */
   rounds: number;
   /**
-   * Of one turn, most of half a second: the others' turns are a pause, in which V8 shrinks a server's heap, and a turn of
-   * a tenth of a second measured how it grew again. As many as of all turns warm up: with less, servers are still compiled.
+   * Of one turn, which then lasts a third of a second and more. The others' turns are a pause, in which V8 shrinks a
+   * server's heap: in turns of a tenth of a second, how it grew again was a good part of what was measured. As many as
+   * of all turns warm up: with less, servers are still compiled.
    */
   hotRequests: { express: number; koa: number };
   /** Of all rounds of a generation together: no server sees one of them twice. */

@@ -67,7 +67,7 @@ ${trafficTable(traffic.express.firstSeen, { "of bare": "bare", "of jose": "jose"
 
 ### On Koa
 
-Koa ${versionOf("koa")} without a router, in the same run and in the same way. This package is there with its error handler, through which every
+Koa ${versionOf("koa")} without a router, in the same run and in the same way, but ${integer(plan.hotRequests.koa)} requests a turn with hot tokens. This package is there with its error handler, through which every
 request goes on Koa, and without; the floor is of two handlers, as with it.
 
 The same ${HOT_TOKENS} tokens, again and again:

@@ -13,7 +13,6 @@ import {
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { canonicalPlanType } from "../protocol/claims.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
-import { exportJwk } from "../protocol/jwk.js";
 import type { AgentDirectory, DirectoryAgent } from "./agent-directory.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
@@ -27,6 +26,7 @@ const LOOK_UP_TIMEOUT = 2_000;
 const CACHED_KEYS = 10_000;
 const CACHED_VERDICTS = 10_000;
 const SIGNATURE_LENGTH = 64;
+const PUBLIC_KEY_LENGTH = 32;
 
 const verifyInThreadPool = promisify<null, Buffer, KeyObject, Buffer, boolean>(verify);
 
@@ -175,7 +175,7 @@ const agentKeys = new WeakMap<KeyObject, AgentKey>();
 function agentKey(object: KeyObject): AgentKey {
   const known = agentKeys.get(object);
   if (known !== undefined) return known;
-  const bytes = Buffer.from(exportJwk(object).x ?? "", "base64url");
+  const bytes = object.export({ format: "der", type: "spki" }).subarray(-PUBLIC_KEY_LENGTH); // RFC 8410 §4
   const key = { object, bytes, isOfSmallOrder: isOfSmallOrder(bytes) };
   agentKeys.set(object, key);
   return key;

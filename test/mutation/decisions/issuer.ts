@@ -51,8 +51,8 @@ export const DECISIONS_ON_THE_ISSUER: Decision[] = [
     ],
     [
       "private members of signing keys are not published",
-      '...(exportJwk(publicKey) as JWK & { kty: "RSA" }) };',
-      '...(exportJwk(publicKey) as JWK & { kty: "RSA" }), ...privateJwk };',
+      'kty: "RSA", n, e };',
+      'kty: "RSA", n, e, ...privateJwk };',
       `${ISSUER} > are published with public members`,
     ],
     [
