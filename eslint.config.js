@@ -35,7 +35,6 @@ export default defineConfig(
       ],
     },
   },
-  { files: ["src/protocol/jwk.ts"], rules: { "no-restricted-syntax": "off" } },
   layer(["src/protocol/**"], faces, frameworks, String.raw`^\.\./(verify|login|issuer)/`),
   layer(["src/verify/**"], faces, frameworks, String.raw`^\.\./(login|issuer)/`),
   layer(["src/login/**"], faces, frameworks, String.raw`^\.\./issuer/`),

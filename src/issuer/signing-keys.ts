@@ -1,6 +1,6 @@
 /** The RS256 keys of a backend of one's own: made, kept, rotated, and published for as long as they are needed. */
 
-import { createPrivateKey, generateKeyPair, KeyObject } from "node:crypto";
+import { createPrivateKey, createPublicKey, generateKeyPair, KeyObject } from "node:crypto";
 import { promisify } from "node:util";
 import type { JWK } from "jose";
 import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
@@ -142,8 +142,8 @@ async function storedKey(privateKey: KeyObject, kid: string | undefined, signsFr
   return { kid: kid ?? (await calculateJwkThumbprint(privateJwk)), privateJwk, signsFrom };
 }
 
-/** The public members of an RSA key (RFC 7518 §6.3.1), one by one: whatever else is in the store stays there. */
 function publicJwk(kid: string, privateJwk: JWK): JWK & { kid: string } {
-  const { n, e } = privateJwk as { n: string; e: string };
-  return { kid, use: "sig", alg: "RS256", kty: "RSA", n, e };
+  const publicKey = createPublicKey({ key: privateJwk, format: "jwk" });
+  // eslint-disable-next-line no-restricted-syntax -- imported, not generated; and this is done for each answer
+  return { kid, use: "sig", alg: "RS256", ...(publicKey.export({ format: "jwk" }) as JWK & { kty: "RSA" }) };
 }

@@ -2,8 +2,8 @@
 
 import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
 import type { AgentIdentityClaims } from "../protocol/claims.js";
+import { ed25519PublicKeyBytes } from "../protocol/ed25519.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
-import { exportJwk } from "../protocol/jwk.js";
 import { LoginError } from "./login-error.js";
 
 /** PKCS#8 in its two versions (RFC 5208, RFC 5958): the second has the public key too, and Node does not read it. */
@@ -36,5 +36,5 @@ function keyOfSeed(seed: string): KeyObject {
 }
 
 function publicKeyOf(key: KeyObject): string {
-  return Buffer.from(exportJwk(createPublicKey(key)).x ?? "", "base64url").toString("hex");
+  return ed25519PublicKeyBytes(createPublicKey(key)).toString("hex");
 }

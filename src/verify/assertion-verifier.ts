@@ -12,6 +12,7 @@ import {
 } from "../protocol/agent-assertion.js";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { canonicalPlanType } from "../protocol/claims.js";
+import { ed25519PublicKeyBytes } from "../protocol/ed25519.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
 import type { AgentDirectory, DirectoryAgent } from "./agent-directory.js";
 import { nowInSeconds } from "./clock.js";
@@ -26,7 +27,6 @@ const LOOK_UP_TIMEOUT = 2_000;
 const CACHED_KEYS = 10_000;
 const CACHED_VERDICTS = 10_000;
 const SIGNATURE_LENGTH = 64;
-const PUBLIC_KEY_LENGTH = 32;
 
 const verifyInThreadPool = promisify<null, Buffer, KeyObject, Buffer, boolean>(verify);
 
@@ -175,7 +175,7 @@ const agentKeys = new WeakMap<KeyObject, AgentKey>();
 function agentKey(object: KeyObject): AgentKey {
   const known = agentKeys.get(object);
   if (known !== undefined) return known;
-  const bytes = object.export({ format: "der", type: "spki" }).subarray(-PUBLIC_KEY_LENGTH); // RFC 8410 §4
+  const bytes = ed25519PublicKeyBytes(object);
   const key = { object, bytes, isOfSmallOrder: isOfSmallOrder(bytes) };
   agentKeys.set(object, key);
   return key;

@@ -51,8 +51,8 @@ export const DECISIONS_ON_THE_ISSUER: Decision[] = [
     ],
     [
       "private members of signing keys are not published",
-      'kty: "RSA", n, e };',
-      'kty: "RSA", n, e, ...privateJwk };',
+      '...(publicKey.export({ format: "jwk" }) as JWK & { kty: "RSA" }) };',
+      '...(publicKey.export({ format: "jwk" }) as JWK & { kty: "RSA" }), ...privateJwk };',
       `${ISSUER} > are published with public members`,
     ],
     [
