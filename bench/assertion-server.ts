@@ -29,7 +29,7 @@ answerParent(async ({ trust, agents }: AssertionServerQuestion): Promise<string>
   const agent = agents[0]?.[0];
   const app = express();
   app.get("/bare", (_req, res) => void res.json({ agent }));
-  app.get("/tasks", agentIdentityAuth(trust.baseUrl, { assertions: directory }), (req, res) => {
+  app.get("/tasks", agentIdentityAuth(trust.baseUrl, { directory: directory }), (req, res) => {
     res.json({ agent: req.agentIdentity?.agentRuntimeId });
   });
   app.use(agentIdentityErrorHandler());

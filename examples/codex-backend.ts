@@ -20,7 +20,7 @@ await once(server, "listening");
 const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/backend-api`;
 
 app.use(issuer.router()); // the JWKS, and task registration
-app.use("/backend-api", agentIdentityAuth(baseUrl, { assertions: issuer.directory }));
+app.use("/backend-api", agentIdentityAuth(baseUrl, { directory: issuer.directory }));
 app.use("/backend-api", (req, _res, next) => {
   console.log(`${req.method} ${req.originalUrl}`, req.agentIdentity);
   next();

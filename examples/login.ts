@@ -15,7 +15,7 @@ const app = express();
 const server = app.listen(0, "127.0.0.1");
 await once(server, "listening");
 const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/backend-api`;
-const agents = agentIdentityAuth(baseUrl, { assertions: issuer.directory, bearer: false });
+const agents = agentIdentityAuth(baseUrl, { directory: issuer.directory, bearer: false });
 app.use(issuer.router());
 app.get("/backend-api/whoami", agents, (req, res) => res.json(req.agentIdentity));
 app.use(agentIdentityErrorHandler());

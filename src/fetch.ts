@@ -8,7 +8,7 @@ import type { LoginRestrictions } from "./protocol/login-restrictions.js";
 import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "./verify/authenticator.js";
 import { credentialsOfRequest } from "./verify/credentials.js";
 import { answerOf, Refusal, toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "./verify/errors.js";
-import { identityOrThrow, type Outcome } from "./verify/outcome.js";
+import { ANONYMOUS, identityOrThrow, type Outcome } from "./verify/verdict.js";
 import type { Verifier } from "./verify/verifier.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
@@ -77,7 +77,7 @@ export function agentIdentityAuth(
 
 function createProtection<Identity extends AgentIdentity | undefined>(
   authenticate: Authenticate<Outcome>,
-  authenticateAsConfigured: Authenticate<Identity | Refusal>,
+  authenticateAsConfigured: Authenticate,
   toError: ErrorFactory,
 ): Protection<Identity> {
   return {
@@ -85,7 +85,9 @@ function createProtection<Identity extends AgentIdentity | undefined>(
     protect: (handler) =>
       async function agentIdentity(request, ...rest) {
         const verdict = await authenticateAsConfigured(credentialsOfRequest(request));
-        return verdict instanceof Refusal ? toResponse(answerOf(toError(verdict))) : handler(request, verdict, ...rest);
+        if (verdict instanceof Refusal) return toResponse(answerOf(toError(verdict)));
+        const identity = verdict === ANONYMOUS ? undefined : identityOrThrow(verdict, toError);
+        return handler(request, identity as Identity, ...rest);
       },
   };
 }

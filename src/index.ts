@@ -5,9 +5,11 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentIdentity } from "./protocol/agent-identity.js";
-import type { AgentIdentityAuthOptions, Authenticate, Verdict } from "./verify/authenticator.js";
-import { Refusal, toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
-import { createMiddleware, type MiddlewareMembers } from "./verify/middleware.js";
+import { createMiddleware, type MiddlewareMembers } from "./middleware/middleware.js";
+import { isThenable } from "./protocol/thenable.js";
+import type { AgentIdentityAuthOptions, Authenticate } from "./verify/authenticator.js";
+import { toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
+import { ADMITTED, admit, type Admission } from "./verify/verdict.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
@@ -20,7 +22,7 @@ export { createJwksResolver } from "./verify/jwks-resolver.js";
 export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
 export type { JwksStore } from "./verify/jwks-store.js";
 export type { JwksResolver, JwksStatus } from "./verify/key-source.js";
-export type { Authenticating, MiddlewareMembers } from "./verify/middleware.js";
+export type { Authenticating, MiddlewareMembers } from "./middleware/middleware.js";
 export type { VerifyEvent } from "./verify/trace.js";
 export { createVerifier } from "./verify/verifier.js";
 export type { Verifier, VerifierOptions } from "./verify/verifier.js";
@@ -54,19 +56,22 @@ export function agentIdentityAuth(baseUrl: string, options?: AgentIdentityAuthOp
 
 function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
   return function agentIdentity(req, _res, next) {
-    const proceed = (verdict: Verdict) => {
-      if (verdict instanceof Refusal) {
-        next(toError(verdict));
-        return;
-      }
-      if (verdict !== undefined) (req as Express.Request).agentIdentity = verdict;
-      next();
-    };
-    const verdict = authenticate(req);
-    // Not `.then(proceed).catch(next)`: what a later handler throws is not a failure of this one.
-    if (verdict instanceof Promise) verdict.then(proceed, next);
-    else proceed(verdict);
+    const admission = admit(authenticate, req, req as Express.Request, toError);
+    if (isThenable(admission)) void proceedLater(admission, next);
+    else proceed(admission, next);
   };
+}
+
+type Next = (error?: unknown) => void;
+
+/** Never inside a `try`: what a later handler throws is not a failure of this one. */
+function proceed(admission: Admission, next: Next): void {
+  if (admission === ADMITTED) next();
+  else next(admission);
+}
+
+async function proceedLater(admission: Promise<Admission>, next: Next): Promise<void> {
+  proceed(await admission, next);
 }
 
 /**

@@ -64,7 +64,7 @@ export interface Issuer {
   jwks(): Promise<PublishedKeys>;
   /** To be mounted at the root: the JWKS at all three paths that Codex uses, and task registration under any prefix. */
   router(): IssuerRouter;
-  /** For `agentIdentityAuth(baseUrl, { assertions: issuer.directory })`. */
+  /** For `agentIdentityAuth(baseUrl, { directory: issuer.directory })`. */
   readonly directory: AgentDirectory;
 }
 

@@ -5,14 +5,16 @@
 
 import type { IncomingMessage } from "node:http";
 import type { AgentIdentity } from "./protocol/agent-identity.js";
-import type { AgentIdentityAuthOptions, Authenticate, Verdict } from "./verify/authenticator.js";
-import { Refusal, toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
-import { createMiddleware, type MiddlewareMembers } from "./verify/middleware.js";
+import { createMiddleware, type MiddlewareMembers } from "./middleware/middleware.js";
+import { isThenable } from "./protocol/thenable.js";
+import type { AgentIdentityAuthOptions, Authenticate } from "./verify/authenticator.js";
+import { toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
+import { ADMITTED, admit, type Admission } from "./verify/verdict.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
-export type { Authenticating, MiddlewareMembers } from "./verify/middleware.js";
+export type { Authenticating, MiddlewareMembers } from "./middleware/middleware.js";
 
 /** For `new Koa<AgentIdentityState>()`. */
 export interface AgentIdentityState {
@@ -47,14 +49,15 @@ export function agentIdentityAuth(baseUrl: string, options?: AgentIdentityAuthOp
 
 function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
   return function agentIdentity(ctx, next) {
-    const proceed = (verdict: Verdict) => {
-      if (verdict instanceof Refusal) return Promise.reject(toError(verdict));
-      if (verdict !== undefined) ctx.state.agentIdentity = verdict;
-      return next();
-    };
-    const verdict = authenticate(ctx.req);
-    return verdict instanceof Promise ? verdict.then(proceed) : proceed(verdict);
+    const admission = admit(authenticate, ctx.req, ctx.state, toError);
+    return admission === ADMITTED ? next() : proceedLater(admission, next);
   };
+}
+
+async function proceedLater(pending: Error | Promise<Admission>, next: () => Promise<unknown>): Promise<unknown> {
+  const admission = isThenable(pending) ? await pending : pending;
+  if (admission !== ADMITTED) throw admission;
+  return next();
 }
 
 /** What the error handler needs of a Koa context. */
@@ -76,14 +79,16 @@ export interface ErrorContext {
  * Codex clients need, and throws all others on. Without it, Koa answers with status, headers and plain text.
  */
 export function agentIdentityErrorHandler() {
-  return function agentIdentityErrorHandler(ctx: ErrorContext, next: () => Promise<unknown>): Promise<unknown> {
-    return next().catch((error: unknown) => {
+  return async function agentIdentityErrorHandler(ctx: ErrorContext, next: () => Promise<unknown>): Promise<void> {
+    try {
+      await next();
+    } catch (error) {
       const answer = toErrorAnswer(error);
       if (answer === undefined || ctx.headerSent) throw error;
       ctx.respond = true; // whoever wanted to answer by other means has thrown instead
       ctx.status = answer.status;
       ctx.set({ ...answer.headers });
       ctx.body = answer.body;
-    });
+    }
   };
 }

@@ -5,7 +5,8 @@
 
 import type { AgentIdentity } from "./protocol/agent-identity.js";
 import { findLoginViolation } from "./protocol/login-restrictions.js";
-import { Refusal, toVerifierError } from "./verify/errors.js";
+import { toVerifierError } from "./verify/errors.js";
+import { identityOrThrow } from "./verify/verdict.js";
 import { AgentIdentityAuth } from "./login/agent-identity-auth.js";
 import { resolveConfig, type AuthConfig, type ResolvedConfig } from "./login/auth-config.js";
 import {
@@ -162,9 +163,8 @@ async function verifyToken(config: ResolvedConfig, token: string): Promise<Agent
       "this is a personal access token (at-…): an Agent Identity token, which is a JWT, is needed",
     );
   }
-  const outcome = await config.verifier.tokens.verify(token);
-  if (outcome instanceof Refusal) throw toVerifierError(outcome);
-  return new AgentIdentityAuth(outcome, token, config.normalizedBaseUrl, config.authApiBaseUrl);
+  const identity = identityOrThrow(await config.verifier.tokens.verify(token), toVerifierError);
+  return new AgentIdentityAuth(identity, token, config.normalizedBaseUrl, config.authApiBaseUrl);
 }
 
 function nonEmpty(what: string, secret: string): string {

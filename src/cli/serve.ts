@@ -30,7 +30,7 @@ export async function startBackend({ port, log }: ServeOptions): Promise<Running
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/backend-api`;
 
   const router = issuer.router();
-  const agents = agentIdentityAuth(baseUrl, { assertions: issuer.directory });
+  const agents = agentIdentityAuth(baseUrl, { directory: issuer.directory });
   const handleError = agentIdentityErrorHandler();
   const codexApi = cannedCodexApi("Hello from your own backend.");
   server.on("request", (req: IncomingMessage & Express.Request, res: ServerResponse) => {

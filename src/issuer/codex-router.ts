@@ -1,6 +1,7 @@
 /** What a Codex client asks of the backend before anything else: the JWKS, and a task for its agent. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { hasExactly } from "../protocol/agent-assertion.js";
 import { parseUtf8Json } from "../protocol/encoding.js";
 import type { AssertionVerifier } from "../verify/assertion-verifier.js";
@@ -24,101 +25,103 @@ const MAX_BODY_SIZE = 4 * 1024;
 /** Seconds: well under the overlap in which a new key is published and does not sign yet. */
 const JWKS_MAX_AGE = 60;
 
-/** Works as Express or Connect middleware and as the listener of a `node:http` server. */
-export type IssuerRouter = (req: IncomingMessage, res: ServerResponse, next?: (error?: unknown) => void) => void;
+/** Works as Express or Connect middleware, and as the listener of a `node:http` or `node:http2` server. */
+export type IssuerRouter = (
+  req: IncomingMessage | Http2ServerRequest,
+  res: ServerResponse | Http2ServerResponse,
+  next?: (error?: unknown) => void,
+) => void;
+
+type Request = Parameters<IssuerRouter>[0];
+type Response = Parameters<IssuerRouter>[1];
+type Answer = ReturnType<typeof answerOf>;
 
 export function createRouter(keys: SigningKeys, agents: Agents, verifier: AssertionVerifier): IssuerRouter {
-  const serveJwks = async (req: IncomingMessage, res: ServerResponse) => {
+  const serveJwks = async (req: Request): Promise<Answer> => {
     if (req.method !== "GET" && req.method !== "HEAD") {
-      refuse(res.setHeader("Allow", "GET, HEAD"), 405, "method_not_allowed", "Only GET and HEAD are allowed here.");
-      return;
+      return refuse(405, "method_not_allowed", "Only GET and HEAD are allowed here.", { Allow: "GET, HEAD" });
     }
-    const body = JSON.stringify(await keys.jwks());
-    res.setHeader("Cache-Control", `public, max-age=${JWKS_MAX_AGE}`);
-    answer(res, 200, body);
+    return answerWith(200, await keys.jwks(), { "Cache-Control": `public, max-age=${JWKS_MAX_AGE}` });
   };
 
-  const registerTask = async (req: IncomingMessage, res: ServerResponse, agentRuntimeId: string) => {
-    const registration = await readRegistration(req, res);
-    if (registration === undefined) return;
-    const { timestamp, signature } = registration;
-    const registeredAt = await verifier.verifyRegistration(agentRuntimeId, timestamp, signature);
-    if (registeredAt instanceof Refusal) {
-      answerRefusal(res, registeredAt);
-      return;
+  const registerTask = async (req: Request, agentRuntimeId: string): Promise<Answer> => {
+    if (!/^application\/json *(;|$)/i.test(req.headers["content-type"] ?? "")) {
+      return refuse(415, "media_type_unsupported", "The body must be application/json.");
     }
+    const body = await readBody(req);
+    if (body === "too large") {
+      req.resume(); // the rest: a client that still sends may not read its answer yet
+      return refuse(413, "body_too_large", "The body is too large.");
+    }
+    if (!hasExactly(body, ["timestamp", "signature"])) return answerTo(new Refusal("assertion_malformed"));
+    const registeredAt = await verifier.verifyRegistration(agentRuntimeId, body.timestamp, body.signature);
+    if (registeredAt instanceof Refusal) return answerTo(registeredAt);
     const taskId = await agents.registerTask(agentRuntimeId, registeredAt);
-    res.setHeader("Cache-Control", "no-store");
-    answer(res, 200, JSON.stringify({ task_id: taskId }));
+    return answerWith(200, { task_id: taskId }, { "Cache-Control": "no-store" });
   };
 
   return function issuerRouter(req, res, next) {
     const path = req.url?.split("?", 1)[0] ?? "";
-    const agentRuntimeId = REGISTRATION_PATH.exec(path)?.[1];
-    let served: Promise<void>;
-    if (JWKS_PATHS.includes(path)) served = serveJwks(req, res);
-    else if (agentRuntimeId !== undefined && req.method === "POST") served = registerTask(req, res, agentRuntimeId);
-    else if (next) {
-      next();
-      return;
-    } else {
-      refuse(res, 404, "not_found", "There is nothing here.");
-      return;
-    }
-    // Only a store fails here: what it says is not for the caller.
-    served.catch(() => {
-      answerRefusal(res, new Refusal("directory_unavailable", { reason: "the issuer's store failed" }, 1));
-    });
+    const agentId = REGISTRATION_PATH.exec(path)?.[1];
+    if (JWKS_PATHS.includes(path)) void send(req, res, serveJwks(req));
+    else if (agentId !== undefined && req.method === "POST") void send(req, res, registerTask(req, agentId));
+    else if (next) next();
+    else void send(req, res, refuse(404, "not_found", "There is nothing here."));
   };
 }
 
-type Registration = Record<"timestamp" | "signature", string>;
-
-/** Answers by itself, and gives `undefined`, if the body is not one. */
-async function readRegistration(req: IncomingMessage, res: ServerResponse): Promise<Registration | undefined> {
-  if (!/^application\/json *(;|$)/i.test(req.headers["content-type"] ?? "")) {
-    refuse(res, 415, "media_type_unsupported", "The body must be application/json.");
-    return undefined;
+/** The only place that writes, and all of it at once. Never rejects. */
+async function send(req: Request, res: Response, made: Answer | Promise<Answer>): Promise<void> {
+  let answer: Answer;
+  try {
+    answer = await made;
+  } catch {
+    // Only a store fails here: what it says is not for the caller.
+    answer = answerTo(new Refusal("directory_unavailable", { reason: "the issuer's store failed" }, 1));
   }
-  const body = await readBody(req);
-  if (body === "too large") {
-    refuse(res.setHeader("Connection", "close"), 413, "body_too_large", "The body is too large.");
-    return undefined;
+  if (res.headersSent) return; // somebody else has answered meanwhile, such as a time limit
+  try {
+    res.writeHead(answer.status, answer.headers);
+    // A body to HEAD is an error where Node is told to be strict.
+    if (req.method === "HEAD") res.end();
+    else res.end(answer.body);
+  } catch {
+    res.destroy(); // what others have hung on the response has failed, and might again
   }
-  if (!hasExactly(body, ["timestamp", "signature"])) {
-    answerRefusal(res, new Refusal("assertion_malformed"));
-    return undefined;
-  }
-  return body;
 }
 
-/** `undefined` if it is not JSON. A body parser may have been here before. */
-async function readBody(req: IncomingMessage & { body?: unknown }): Promise<unknown> {
-  if (req.body !== undefined) return req.body;
+/** `undefined` if it is not JSON, or if the client went away in the middle. */
+async function readBody(req: Request & { body?: unknown }): Promise<unknown> {
+  if (req.readableEnded) return req.body; // a body parser has been here before
+  if (Number(req.headers["content-length"]) > MAX_BODY_SIZE) return "too large";
   const chunks: Buffer[] = [];
   let size = 0;
-  for await (const chunk of req as AsyncIterable<Buffer>) {
-    size += chunk.length;
-    if (size > MAX_BODY_SIZE) return "too large";
-    chunks.push(chunk);
-  }
   try {
+    // A destroyed request can no more be read to its end.
+    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      size += chunk.length;
+      if (size > MAX_BODY_SIZE) return "too large";
+      chunks.push(chunk);
+    }
     return parseUtf8Json(Buffer.concat(chunks));
   } catch {
     return undefined;
   }
 }
 
-function answerRefusal(res: ServerResponse, refusal: Refusal): void {
-  const { status, headers, body } = answerOf(toVerifierError(refusal));
-  res.writeHead(status, headers).end(body);
+function answerTo(refusal: Refusal): Answer {
+  return answerOf(toVerifierError(refusal));
 }
 
-function refuse(res: ServerResponse, status: number, code: string, message: string): void {
-  res.setHeader("Cache-Control", "no-store");
-  answer(res, status, JSON.stringify({ error: { message, type: "invalid_request_error", code } }));
+function refuse(status: number, code: string, message: string, headers?: Record<string, string>): Answer {
+  const body = { error: { message, type: "invalid_request_error", code } };
+  return answerWith(status, body, { ...headers, "Cache-Control": "no-store" });
 }
 
-function answer(res: ServerResponse, status: number, body: string): void {
-  res.writeHead(status, { "Content-Type": "application/json; charset=utf-8" }).end(body);
+function answerWith(status: number, body: unknown, headers: Record<string, string>): Answer {
+  return {
+    status,
+    headers: { ...headers, "Content-Type": "application/json; charset=utf-8" },
+    body: JSON.stringify(body),
+  };
 }

@@ -1,9 +1,10 @@
 /** The RS256 keys of a backend of one's own: made, kept, rotated, and published for as long as they are needed. */
 
-import { createPrivateKey, createPublicKey, generateKeyPair, KeyObject } from "node:crypto";
-import { promisify } from "node:util";
+import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from "node:crypto";
+import { promisify, types } from "node:util";
 import type { JWK } from "jose";
 import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
+import { IntrinsicPromise } from "../protocol/captured-globals.js";
 import { exportJwk } from "../protocol/jwk.js";
 import { nowInSeconds } from "../verify/clock.js";
 import { parseKeySet } from "../verify/key-set.js";
@@ -52,7 +53,7 @@ export class SigningKeys {
 
   /** Makes a first key, unless the store has one. */
   static async open(store: IssuerStore, given: readonly SigningKey[] | undefined): Promise<SigningKeys> {
-    const keys = new SigningKeys(store, given && (await Promise.all(given.map(importSigningKey))));
+    const keys = new SigningKeys(store, given && (await IntrinsicPromise.all(given.map(importSigningKey))));
     if ((await keys.#all()).length === 0) await store.set(KEYS_ENTRY, [await createKey(0)]);
     return keys;
   }
@@ -90,7 +91,7 @@ export class SigningKeys {
     if (this.#given) return [...all];
     const now = nowInSeconds();
     const signer = signerOf(all);
-    const needed = await Promise.all(
+    const needed = await IntrinsicPromise.all(
       all.map(async (key) => {
         if (key === signer || key.signsFrom > now) return true;
         return (await this.#lastExpiry(key.kid)) + LONGEST_CLOCK_TOLERANCE > now;
@@ -123,7 +124,7 @@ async function createKey(signsFrom: number): Promise<StoredKey> {
 async function importSigningKey({ kid, privateKey }: SigningKey, index: number): Promise<StoredKey> {
   let object: KeyObject | undefined;
   try {
-    object = privateKey instanceof KeyObject ? privateKey : createPrivateKey({ key: privateKey, format: "jwk" });
+    object = types.isKeyObject(privateKey) ? privateKey : createPrivateKey({ key: privateKey, format: "jwk" });
   } catch {
     // Said below, without a library's words on a private key.
   }

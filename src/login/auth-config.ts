@@ -90,7 +90,7 @@ export function resolveCodexHome(configured: string | undefined, env = readerOf(
 
 function readerOf(environment: Readonly<Record<string, string | undefined>>): ResolvedConfig["env"] {
   return (name) => {
-    const value = environment[name]?.trim();
+    const value = Object.hasOwn(environment, name) ? environment[name]?.trim() : undefined;
     return value === "" ? undefined : value;
   };
 }

@@ -4,6 +4,7 @@ import type { KeyObject } from "node:crypto";
 import { sign } from "node:crypto";
 import { isLoopback } from "../protocol/base-url.js";
 import { assertionTimestamp, registrationMessage } from "../protocol/agent-assertion.js";
+import { IntrinsicPromise, setTimeout } from "../protocol/captured-globals.js";
 import { exportJwk } from "../protocol/jwk.js";
 import { LoginError } from "./login-error.js";
 import { openSealedBox } from "./sealed-box.js";
@@ -48,7 +49,7 @@ export async function registerTask(authApi: string, agentRuntimeId: string, priv
 async function post(url: string, body: string): Promise<unknown> {
   let problem = "";
   for (let attempt = 1; attempt <= TRIES; attempt++) {
-    if (attempt > 1) await new Promise((resolve) => setTimeout(resolve, RETRY_DELAY * 2 ** (attempt - 2)));
+    if (attempt > 1) await pause(RETRY_DELAY * 2 ** (attempt - 2));
     try {
       const response = await fetch(url, {
         method: "POST",
@@ -57,16 +58,29 @@ async function post(url: string, body: string): Promise<unknown> {
         redirect: "manual",
         signal: AbortSignal.timeout(REQUEST_TIMEOUT),
       });
-      if (response.ok) return await response.json();
+      if (response.ok) return parseAnswer(await response.text());
       problem = `status ${response.status}`;
       await response.body?.cancel();
       if (response.status !== 429 && response.status < 500) break;
     } catch (error) {
-      problem = error instanceof SyntaxError ? "the answer is not JSON" : "no answer";
-      if (error instanceof SyntaxError) break;
+      if (error instanceof LoginError) throw error;
+      problem = "no answer";
     }
   }
   throw failed(problem);
+}
+
+function pause(duration: number): Promise<void> {
+  return new IntrinsicPromise((resolve) => setTimeout(resolve, duration));
+}
+
+/** @throws {LoginError} */
+function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    throw failed("the answer is not JSON");
+  }
 }
 
 function failed(problem: string): LoginError {

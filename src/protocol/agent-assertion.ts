@@ -1,6 +1,6 @@
 /** What an agent signs with its Ed25519 key, and the envelope that carries it in `Authorization: AgentAssertion …`. */
 
-import { decodeBase64urlJson } from "./encoding.js";
+import { decodeBase64urlJsonObject } from "./encoding.js";
 
 /** Members in the order in which Codex writes them. */
 export interface AgentAssertion {
@@ -36,7 +36,7 @@ const ENVELOPE_MEMBERS = ["agent_runtime_id", "signature", "task_id", "timestamp
 
 /** `undefined` unless it has exactly the members of an assertion, each in its form. Nothing is verified. */
 export function decodeAssertion(envelope: string): AgentAssertion | undefined {
-  const value = envelope.length <= MAX_ENVELOPE_LENGTH ? decodeBase64urlJson(envelope) : undefined;
+  const value = envelope.length <= MAX_ENVELOPE_LENGTH ? decodeBase64urlJsonObject(envelope) : undefined;
   if (!hasExactly(value, ENVELOPE_MEMBERS)) return undefined;
   const assertion = value as unknown as AgentAssertion;
   const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp } = assertion;

@@ -22,8 +22,9 @@ export interface AgentIdentity {
   readonly taskId?: string;
 }
 
+/** The members alone: see `verifiedIdentity` for what makes an identity of them. */
 export function identityFromClaims(claims: AgentIdentityClaims): AgentIdentity {
-  return Object.freeze({
+  return {
     agentRuntimeId: claims.agent_runtime_id,
     accountId: claims.account_id,
     chatgptUserId: claims.chatgpt_user_id,
@@ -32,5 +33,5 @@ export function identityFromClaims(claims: AgentIdentityClaims): AgentIdentity {
     chatgptAccountIsFedramp: claims.chatgpt_account_is_fedramp,
     issuedAt: claims.iat,
     expiresAt: claims.exp,
-  });
+  };
 }

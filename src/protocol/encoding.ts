@@ -23,12 +23,23 @@ export function parseUtf8Json(bytes: Buffer): unknown {
   return JSON.parse(bytes.toString());
 }
 
-/** The JSON in a canonical base64url text; `undefined` if it is not one. */
-export function decodeBase64urlJson(text: string): unknown {
+/**
+ * The JSON object in a canonical base64url text; `undefined` if it is not one. It has no prototype: a member that was
+ * not sent is not read from a polluted `Object.prototype`.
+ */
+export function decodeBase64urlJsonObject(text: string): JsonObject | undefined {
   const bytes = decodeCanonicalBase64url(text);
   try {
-    return bytes && parseUtf8Json(bytes);
+    return bytes && toJsonObject(parseUtf8Json(bytes));
   } catch {
     return undefined;
   }
+}
+
+export type JsonObject = Record<string, unknown>;
+
+/** `undefined` for what is no object or is an array. Members are own ones only: the prototype is taken away. */
+export function toJsonObject(value: unknown): JsonObject | undefined {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  return Object.setPrototypeOf(value, null) as JsonObject;
 }

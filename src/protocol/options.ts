@@ -48,24 +48,26 @@ export function isOptionsObject(value: unknown): value is object {
   return Object.prototype.toString.call(value) === "[object Object]";
 }
 
+/** A copy to take values and defaults from: a polluted `Object.prototype` configures nothing. */
+export function ownProperties<T extends object>(options: T): T {
+  return Object.assign(Object.create(null) as T, options);
+}
+
 /**
  * @param where begins the message: the function whose options these are
  * @returns a copy; an option that is `undefined` counts as left out, and so do all of them for `undefined`
  * @throws TypeError
  */
 export function checkOptions<T extends object>(where: string, given: T | undefined, checks: OptionChecks<T>): T {
-  const checked: Partial<T> = {};
+  const checked = ownProperties<Partial<T>>({});
   if (given === undefined) return checked as T;
   if (!isOptionsObject(given)) throw new TypeError(`${where}: the options must be an object`);
-  for (const name of Object.keys(given)) {
+  for (const name of Object.keys(given) as (keyof T & string)[]) {
     if (!Object.hasOwn(checks, name)) {
       const known = Object.keys(checks).join(", ");
       throw new TypeError(`${where}: there is no option ${JSON.stringify(name)}; the options are ${known}`);
     }
-  }
-  // Read once, and inherited ones too: what is checked is what is used.
-  for (const name of Object.keys(checks) as (keyof T & string)[]) {
-    const value = given[name];
+    const value = given[name]; // read once: what is checked is what is used
     if (value === undefined) continue;
     if (!checks[name].accepts(value)) throw new TypeError(`${where}: ${name} must be ${checks[name].expected}`);
     checked[name] = value;

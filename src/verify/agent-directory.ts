@@ -45,3 +45,8 @@ export const anAgentDirectory: OptionCheck = {
   expected: "a directory with findAgent() and findTask()",
   accepts: hasMethods("findAgent", "findTask"),
 };
+
+/** An optional member, own or of the agent's class, but not of a polluted `Object.prototype`. */
+export function memberOf<Name extends "email" | "expiresAt">(agent: DirectoryAgent, name: Name): DirectoryAgent[Name] {
+  return name in Object.prototype && !Object.hasOwn(agent, name) ? undefined : agent[name];
+}

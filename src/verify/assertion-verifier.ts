@@ -1,7 +1,7 @@
 /** Verification of AgentAssertions, and of the task registrations that precede them, against a directory. */
 
-import { createPublicKey, generateKeyPairSync, hash, KeyObject, verify } from "node:crypto";
-import { promisify } from "node:util";
+import { createPublicKey, generateKeyPairSync, hash, verify, type KeyObject } from "node:crypto";
+import { promisify, types } from "node:util";
 import { LRUCache } from "lru-cache";
 import {
   assertionMessage,
@@ -10,15 +10,16 @@ import {
   parseTimestamp,
   registrationMessage,
 } from "../protocol/agent-assertion.js";
-import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { canonicalPlanType } from "../protocol/claims.js";
 import { ed25519PublicKeyBytes } from "../protocol/ed25519.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
-import type { AgentDirectory, DirectoryAgent } from "./agent-directory.js";
+import { isThenable, withDeadline } from "../protocol/thenable.js";
+import { memberOf, type AgentDirectory, type DirectoryAgent } from "./agent-directory.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
 import { endOfTurn } from "./event-loop-turn.js";
-import type { Outcome } from "./outcome.js";
+import type { Outcome } from "./verdict.js";
+import { verifiedIdentity } from "./verified-identity.js";
 
 /** Seconds between the signed time and ours, either way. */
 const WINDOW = 300;
@@ -87,18 +88,17 @@ export class AssertionVerifier {
     if (task?.agentRuntimeId !== agentRuntimeId || !(task.expiresAt > nowInSeconds())) {
       return new Refusal("task_invalid");
     }
-    const identity: AgentIdentity = {
+    return verifiedIdentity({
       agentRuntimeId,
       accountId: agent.accountId,
       chatgptUserId: agent.chatgptUserId,
-      email: agent.email ?? null,
+      email: memberOf(agent, "email") ?? null,
       planType: canonicalPlanType(agent.planType),
       chatgptAccountIsFedramp: agent.chatgptAccountIsFedramp,
       issuedAt,
       expiresAt: task.expiresAt,
       taskId,
-    };
-    return Object.freeze(identity);
+    });
   }
 
   /** One answer for whatever is wrong, at one cost: who asks does not learn which agents there are. */
@@ -114,7 +114,8 @@ export class AssertionVerifier {
       return unavailable("findAgent gave a publicKey that is not an Ed25519 public key");
     }
     const isSigned = await this.#isSigned(signed, publicKey);
-    const hasExpired = agent.expiresAt !== undefined && !(agent.expiresAt > nowInSeconds());
+    const expiresAt = memberOf(agent, "expiresAt");
+    const hasExpired = expiresAt !== undefined && !(expiresAt > nowInSeconds());
     const isOtherAccount = signed.accountId !== undefined && signed.accountId !== agent.accountId;
     return isSigned && !hasExpired && !isOtherAccount ? agent : new Refusal("assertion_invalid");
   }
@@ -132,7 +133,7 @@ export class AssertionVerifier {
   }
 
   #importKey(publicKey: DirectoryAgent["publicKey"]): AgentKey | undefined {
-    if (publicKey instanceof KeyObject) {
+    if (types.isKeyObject(publicKey)) {
       const isEd25519 = publicKey.type === "public" && publicKey.asymmetricKeyType === "ed25519";
       return isEd25519 ? agentKey(publicKey) : undefined;
     }
@@ -189,27 +190,16 @@ function isWithinWindow(timestamp: number): boolean {
 }
 
 async function lookUp<T>(name: string, ask: () => T | Promise<T>): Promise<T | Refusal> {
-  let timer: NodeJS.Timeout | undefined;
   try {
     const answer = ask();
     if (!isThenable(answer)) return answer;
-    const timeout = new Promise<Refusal>((resolve) => {
-      timer = setTimeout(() => {
-        resolve(unavailable(`${name} gave no answer within ${LOOK_UP_TIMEOUT} ms`));
-      }, LOOK_UP_TIMEOUT).unref();
-    });
-    return await Promise.race([answer, timeout]);
+    return await withDeadline(answer, LOOK_UP_TIMEOUT, () =>
+      unavailable(`${name} gave no answer within ${LOOK_UP_TIMEOUT} ms`),
+    );
   } catch {
     // What a database says in its errors is not for a log of ours.
     return unavailable(`${name} failed`);
-  } finally {
-    clearTimeout(timer);
   }
-}
-
-/** Not only promises: a query builder is sent by its `then`. */
-function isThenable<T>(answer: T | Promise<T>): answer is Promise<T> {
-  return typeof (answer as { then?: unknown } | undefined)?.then === "function";
 }
 
 function unavailable(reason: string): Refusal {

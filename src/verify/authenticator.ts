@@ -2,14 +2,16 @@
 
 import { findLoginViolation, parseLoginRestrictions, type LoginRestrictions } from "../protocol/login-restrictions.js";
 import { aBoolean, checkOptions, type OptionChecks } from "../protocol/options.js";
+import { isThenable } from "../protocol/thenable.js";
 import { printable } from "../protocol/printable.js";
 import { aRealm, aResourceMetadataUrl, DEFAULT_REALM } from "./challenge.js";
 import { anAgentDirectory, type AgentDirectory } from "./agent-directory.js";
 import { AssertionVerifier } from "./assertion-verifier.js";
-import { ACCOUNT_HEADER, isB64token, readCredentials, type CredentialsSource, type Scheme } from "./credentials.js";
+import { accountIdOf, isB64token, readCredentials, type CredentialsSource, type Scheme } from "./credentials.js";
 import { createErrorFactory, Refusal, type ErrorFactory } from "./errors.js";
-import type { Outcome } from "./outcome.js";
 import { traceVerification } from "./trace.js";
+import { ANONYMOUS, type Outcome, type Verdict } from "./verdict.js";
+import { isVerifiedIdentity } from "./verified-identity.js";
 import { selectVerifier, VERIFIER_OPTION_CHECKS, type Verifier, type VerifierOptions } from "./verifier.js";
 
 /** Options of `agentIdentityAuth`, the same for every framework. */
@@ -27,7 +29,7 @@ export interface AgentIdentityAuthOptions extends VerifierOptions {
    * Accepts `AgentAssertion` too, which is what Codex clients send, and looks agents and tasks up here. Then
    * `agentIdentityErrorHandler` is a must: its answer says when a task has to be registered anew. Default: none.
    */
-  assertions?: AgentDirectory | undefined;
+  directory?: AgentDirectory | undefined;
   /** `false` accepts `AgentAssertion` only. Default `true`. */
   bearer?: boolean | undefined;
 }
@@ -36,14 +38,13 @@ const OPTION_CHECKS: OptionChecks<AgentIdentityAuthOptions> = {
   credentialsRequired: aBoolean,
   realm: aRealm,
   resourceMetadata: aResourceMetadataUrl,
-  assertions: anAgentDirectory,
+  directory: anAgentDirectory,
   bearer: aBoolean,
   ...VERIFIER_OPTION_CHECKS,
 };
 
-/** Decides on one request. `undefined`: there were no credentials, and none are required. */
+/** Decides on one request. */
 export type Authenticate<V = Verdict> = (request: CredentialsSource) => V | Promise<V>;
-export type Verdict = Outcome | undefined;
 
 export interface Authenticator {
   readonly verifier: Verifier;
@@ -66,14 +67,14 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
     );
   }
   const checked = checkOptions(where, options, OPTION_CHECKS);
-  const { credentialsRequired = true, realm = DEFAULT_REALM, resourceMetadata, ...rest } = checked;
-  const { assertions: directory, bearer = true, ...verifierOptions } = rest;
-  const { tokens, facade: verifier } = selectVerifier(where, baseUrl, verifierOptions);
+  const { credentialsRequired = true, realm = DEFAULT_REALM, resourceMetadata } = checked;
+  const { directory, bearer = true } = checked;
+  const { tokens, facade: verifier } = selectVerifier(where, baseUrl, checked);
   const assertions = directory && new AssertionVerifier(directory);
   const schemes = new Map<string, Scheme>();
   if (bearer) schemes.set("bearer", "Bearer");
   if (assertions) schemes.set("agentassertion", "AgentAssertion");
-  if (schemes.size === 0) throw new TypeError(`${where}: bearer: false needs assertions, or nobody could get in`);
+  if (schemes.size === 0) throw new TypeError(`${where}: bearer: false needs a directory, or nobody could get in`);
 
   const authenticate: Authenticate<Outcome> = (request) => {
     const credentials = readCredentials(request, schemes);
@@ -81,11 +82,19 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
     const { scheme, value } = credentials;
     const isAssertion = assertions !== undefined && scheme === "AgentAssertion";
     const verify = () => {
-      const outcome = isAssertion ? assertions.verify(value, request.headers[ACCOUNT_HEADER]) : tokens.verify(value);
+      const outcome = isAssertion ? assertions.verify(value, accountIdOf(request)) : tokens.verify(value);
       return isMalformed(outcome) && !isB64token(value) ? new Refusal("request_malformed") : outcome;
     };
     return traceVerification(scheme, verify, () => (isAssertion ? undefined : tokens.remembered(value)));
   };
+
+  const restrictedBy =
+    (restrict: (outcome: Outcome) => Outcome): Authenticate<Outcome> =>
+    (request) => {
+      const outcome = authenticate(request);
+      if (!isThenable(outcome)) return restrict(outcome);
+      return (async () => restrict(await outcome))();
+    };
 
   return {
     verifier,
@@ -95,14 +104,10 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
       ? authenticate
       : (request) => {
           const verdict = authenticate(request);
-          return verdict instanceof Refusal && verdict.code === "credentials_missing" ? undefined : verdict;
+          return verdict instanceof Refusal && verdict.code === "credentials_missing" ? ANONYMOUS : verdict;
         },
     restrictTo(restrictions) {
-      const restrict = createRestriction(restrictions);
-      return (request) => {
-        const outcome = authenticate(request);
-        return outcome instanceof Promise ? outcome.then(restrict) : restrict(outcome);
-      };
+      return restrictedBy(createRestriction(restrictions));
     },
   };
 }
@@ -112,13 +117,21 @@ function isMalformed(outcome: Outcome | Promise<Outcome>): boolean {
   return outcome instanceof Refusal && (outcome.code === "token_malformed" || outcome.code === "assertion_malformed");
 }
 
+/** @throws TypeError for what would let everyone in */
 function createRestriction(restrictions: LoginRestrictions): (outcome: Outcome) => Outcome {
   const parsed = parseLoginRestrictions("restrictTo", restrictions);
-  if (parsed.loginMethod === undefined && parsed.workspaceIds === undefined) {
-    throw new TypeError("restrictTo: it would let everyone in: set forcedLoginMethod or forcedChatgptWorkspaceId");
+  if (Object.hasOwn(Object(restrictions) as object, "forcedChatgptWorkspaceId") && parsed.workspaceIds === undefined) {
+    throw new TypeError(
+      "restrictTo: forcedChatgptWorkspaceId is undefined, so every workspace would be let in: is the environment variable set?",
+    );
+  }
+  if (parsed.workspaceIds === undefined && parsed.loginMethod !== "api") {
+    throw new TypeError(
+      "restrictTo: every agent identity would be let in: set forcedChatgptWorkspaceId, or mount the middleware itself",
+    );
   }
   return (outcome) => {
-    if (outcome instanceof Refusal) return outcome;
+    if (!isVerifiedIdentity(outcome)) return outcome;
     const violation = findLoginViolation(parsed, { mode: "agentIdentity", accountId: outcome.accountId });
     return violation ? new Refusal(violation.code, { reason: printable(violation.message) }) : outcome;
   };

@@ -24,7 +24,11 @@ export function credentialsOfRequest({ headers }: { readonly headers: Pick<Heade
 }
 
 /** Sent by Codex beside an AgentAssertion. */
-export const ACCOUNT_HEADER = "chatgpt-account-id";
+const ACCOUNT_HEADER = "chatgpt-account-id";
+
+export function accountIdOf({ headers }: CredentialsSource): string | string[] | undefined {
+  return Object.hasOwn(headers, ACCOUNT_HEADER) ? headers[ACCOUNT_HEADER] : undefined;
+}
 
 export type Scheme = "Bearer" | "AgentAssertion";
 
@@ -42,8 +46,11 @@ export function readCredentials(
   { headers, rawHeaders }: CredentialsSource,
   schemes: ReadonlyMap<string, Scheme>,
 ): Credentials | Refusal {
-  const { authorization } = headers;
+  const authorization = Object.hasOwn(headers, "authorization") ? headers.authorization : undefined;
   if (rawHeaders !== undefined && countAuthorizationHeaders(rawHeaders) > 1) return new Refusal("request_malformed");
+  if (authorization !== undefined && typeof (authorization as unknown) !== "string") {
+    throw new TypeError("headers.authorization is not a string: pass the request's headers as Node gives them");
+  }
   if (authorization === undefined) return new Refusal("credentials_missing");
   // What is accepted ends at the first space. A regular expression here would cost as much as all the rest of this.
   const end = authorization.indexOf(" ");

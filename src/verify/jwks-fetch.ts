@@ -1,13 +1,17 @@
 /** One attempt to fetch a key set: one deadline for all of it, a cap on its size, no redirects. It never throws. */
 
 import { channel } from "node:diagnostics_channel";
+import { types } from "node:util";
+import { monotonicNow } from "../protocol/captured-globals.js";
 import { parseUtf8Json } from "../protocol/encoding.js";
+import { ownProperties } from "../protocol/options.js";
+import { withDeadline } from "../protocol/thenable.js";
 import { parseKeySet, type KeySet } from "./key-set.js";
 
 /** What is used of `fetch`; the global one fits, and undici's. */
 export type JwksFetch = (
   url: string,
-  init: { headers: Record<string, string>; redirect: "manual"; signal: AbortSignal },
+  init: { headers: Record<string, string>; redirect: "manual"; signal: AbortSignal; cache?: "no-store" },
 ) => Promise<JwksResponse>;
 
 /** What is used of a `Response`. */
@@ -60,7 +64,7 @@ export const MAX_JWKS_SIZE = 256 * 1024;
 const fetchChannel = channel("agent-identity-auth:jwks.fetch");
 
 export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
-  const startedAt = performance.now();
+  const startedAt = monotonicNow();
   const answer = await fetchBeforeDeadline(request);
   if (fetchChannel.hasSubscribers) {
     const failed = "error" in answer;
@@ -69,7 +73,7 @@ export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
       outcome: failed ? "failure" : "success",
       ...(answer.status !== undefined && { status: answer.status }),
       kids: failed ? [] : answer.keySet.kids,
-      durationMs: performance.now() - startedAt,
+      durationMs: monotonicNow() - startedAt,
       ...(failed && { error: answer.error }),
     };
     fetchChannel.publish(event);
@@ -79,19 +83,15 @@ export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
 
 async function fetchBeforeDeadline(request: JwksRequest): Promise<JwksAnswer> {
   const abort = new AbortController();
-  let timer: NodeJS.Timeout | undefined;
-  // Raced, because a custom `fetch` may not heed its signal.
-  const deadline = new Promise<JwksAnswer>((resolve) => {
-    timer = setTimeout(resolve, request.timeoutDuration, {
-      error: `no complete answer within ${request.timeoutDuration} ms`,
-    }).unref();
-  });
+  const { timeoutDuration } = request;
   try {
-    return await Promise.race([download(request, abort.signal), deadline]);
+    // Not left to the signal, which a custom `fetch` may not heed.
+    return await withDeadline(download(request, abort.signal), timeoutDuration, () => ({
+      error: `no complete answer within ${timeoutDuration} ms`,
+    }));
   } catch (error) {
     return { error: describeNetworkError(error) };
   } finally {
-    clearTimeout(timer);
     abort.abort(); // whatever is left of the answer is not wanted
   }
 }
@@ -100,11 +100,8 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
   const headers: Record<string, string> = { accept: "application/jwk-set+json, application/json" };
   // Minutes pass between two fetches: a connection that was kept would be one that the endpoint is about to close.
   if (fetch === undefined) headers["connection"] = "close";
-  const response = await (fetch ?? globalThis.fetch)(url, {
-    headers,
-    redirect: "manual",
-    signal,
-  });
+  const init = ownProperties({ headers, redirect: "manual" as const, signal });
+  const response = await (fetch ?? globalThis.fetch)(url, acceptsNoStore() ? Object.assign(init, NO_STORE) : init);
   const { status } = response;
   if (response.redirected) return { status, error: "the answer was redirected" };
   if (status !== 200) {
@@ -115,6 +112,19 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
   if (body === undefined) return { status, error: `an answer of more than ${MAX_JWKS_SIZE} bytes` };
   const keySet = parseJwks(body, previous());
   return typeof keySet === "string" ? { status, error: keySet } : { status, keySet };
+}
+
+/** No HTTP cache on the way: a key that is withdrawn must be seen to be. */
+const NO_STORE = { cache: "no-store" } as const;
+
+/** Some runtimes refuse the member `cache`, and with it every fetch. */
+function acceptsNoStore(): boolean {
+  try {
+    new Request("http://localhost", NO_STORE as RequestInit);
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 /** In ms; `NaN` if it is neither seconds nor a date (RFC 9110 §10.2.3). */
@@ -129,7 +139,7 @@ async function readBody(response: JwksResponse, signal: AbortSignal): Promise<Bu
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
     // A custom fetch may not end its stream at the deadline, nor give bytes.
     signal.throwIfAborted();
-    if (!(chunk instanceof Uint8Array)) throw new TypeError("not a byte stream");
+    if (!types.isUint8Array(chunk)) throw new TypeError("not a byte stream");
     size += chunk.byteLength;
     if (size > MAX_JWKS_SIZE) return undefined;
     chunks.push(chunk);

@@ -7,6 +7,7 @@ import {
   anInteger,
   checkedElsewhere,
   checkOptions,
+  ownProperties,
   type OptionChecks,
 } from "../protocol/options.js";
 import type { JwksFetch } from "./jwks-fetch.js";
@@ -83,12 +84,8 @@ const sharedResolvers = new Map<string, KeySource>();
  * @throws TypeError that names the fix
  */
 export function createJwksResolver(baseUrl: string, options?: JwksOptions & JwksLocationOptions): JwksResolver {
-  const { jwksUrl, allowInsecureHttp, ...jwks } = checkOptions("createJwksResolver", options, {
-    ...JWKS_OPTION_CHECKS,
-    ...JWKS_LOCATION_CHECKS,
-  });
-  const location = { jwksUrl, allowInsecureHttp };
-  return createKeySource("createJwksResolver", locateJwks(baseUrl, location), location, jwks);
+  const checked = checkOptions("createJwksResolver", options, { ...JWKS_OPTION_CHECKS, ...JWKS_LOCATION_CHECKS });
+  return createKeySource("createJwksResolver", locateJwks(baseUrl, checked), checked, checked);
 }
 
 /** @throws TypeError that names the fix */
@@ -121,17 +118,14 @@ function locateJwks(baseUrl: string, { jwksUrl, allowInsecureHttp = false }: Jwk
 }
 
 /** @param jwks already checked, each by itself */
-function createKeySource(
-  where: string,
-  url: string,
-  { jwksUrl }: JwksLocationOptions,
-  { keySet, ...options }: JwksOptions,
-): KeySource {
+function createKeySource(where: string, url: string, { jwksUrl }: JwksLocationOptions, jwks: JwksOptions): KeySource {
+  const options = ownProperties(jwks);
+  const { keySet } = options;
   if (keySet !== undefined) {
     if (jwksUrl !== undefined) {
       throw new TypeError(`${where}: keySet and jwksUrl exclude each other: leave one of them out`);
     }
-    if (Object.keys(options).length > 0) {
+    if (Object.keys(JWKS_OPTION_CHECKS).some((name) => name !== "keySet" && Object.hasOwn(options, name))) {
       throw new TypeError(`${where}: keySet is a key set without an endpoint: leave out the other jwks options`);
     }
     return new StaticKeys(url, keySet);

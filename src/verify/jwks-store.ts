@@ -1,6 +1,6 @@
 /** The key set that a fleet shares through a store. Whoever can write the store can sign in as anyone. */
 
-import { hasMethods, type OptionCheck } from "../protocol/options.js";
+import { hasMethods, ownProperties, type OptionCheck } from "../protocol/options.js";
 import { MAX_JWKS_SIZE, parseJwks } from "./jwks-fetch.js";
 import { publicJwks, type KeySet } from "./key-set.js";
 
@@ -35,8 +35,8 @@ export async function readStoredKeySet(
   previous: () => KeySet | undefined,
 ): Promise<StoredKeySet | undefined> {
   try {
-    const entry = (await store.get(entryName(jwksUrl))) as { jwks?: unknown; fetchedAt?: unknown } | null | undefined;
-    const { jwks, fetchedAt } = entry ?? {};
+    const entry = Object(await store.get(entryName(jwksUrl))) as { jwks?: unknown; fetchedAt?: unknown };
+    const { jwks, fetchedAt } = ownProperties(entry);
     if (typeof jwks !== "string" || jwks.length > MAX_JWKS_SIZE) return undefined;
     if (typeof fetchedAt !== "number" || !Number.isSafeInteger(fetchedAt) || fetchedAt > Date.now()) return undefined;
     const keys = parseJwks(Buffer.from(jwks), previous());
@@ -49,8 +49,8 @@ export async function readStoredKeySet(
 /** @param ttl ms for which the entry may be of use */
 export function writeStoredKeySet(store: JwksStore, jwksUrl: string, stored: StoredKeySet, ttl: number): void {
   const entry = { jwks: JSON.stringify(publicJwks(stored.keys)), fetchedAt: stored.fetchedAt };
-  // Nobody waits for it, and a failure costs only the sharing.
-  Promise.resolve()
-    .then(() => store.set(entryName(jwksUrl), entry, ttl))
-    .catch(() => undefined);
+  const write = async () => {
+    await store.set(entryName(jwksUrl), entry, ttl);
+  };
+  write().catch(() => undefined); // nobody waits for it, and a failure costs only the sharing
 }

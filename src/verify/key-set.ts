@@ -2,6 +2,7 @@
 
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { decodeCanonicalBase64url } from "../protocol/encoding.js";
+import { ownProperties } from "../protocol/options.js";
 import { printable } from "../protocol/printable.js";
 
 export interface TrustedKey {
@@ -29,12 +30,12 @@ export function publicJwks(keySet: KeySet): { keys: object[] } {
  * @returns why there is no usable key, in words of our own, if there is none
  */
 export function parseKeySet(document: unknown, previous?: KeySet): KeySet | string {
-  const keys: unknown = (document as { keys?: unknown } | null)?.keys;
+  const { keys } = ownProperties(Object(document) as { keys?: unknown });
   if (!Array.isArray(keys)) return "not a JSON object with an array of keys";
   const byKid = new Map<string, TrustedKey | undefined>();
   for (const entry of keys as unknown[]) {
     if (typeof entry !== "object" || entry === null) continue;
-    const jwk = entry as Record<string, unknown>;
+    const jwk = ownProperties(entry as Record<string, unknown>);
     const { kid } = jwk;
     if (typeof kid === "string" && !byKid.has(kid)) byKid.set(kid, usableKey(kid, jwk, previous?.byKid.get(kid)));
   }

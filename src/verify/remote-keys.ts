@@ -1,6 +1,8 @@
 /** The key set behind a JWKS URL: cached, shared, refreshed in the background, and kept while its endpoint is down. */
 
+import { IntrinsicPromise, monotonicNow } from "../protocol/captured-globals.js";
 import { printable } from "../protocol/printable.js";
+import { withDeadline } from "../protocol/thenable.js";
 import { BackOff } from "./back-off.js";
 import { Refusal, toVerifierError, type AgentIdentityErrorCause } from "./errors.js";
 import { fetchJwks, type JwksFetch } from "./jwks-fetch.js";
@@ -22,13 +24,25 @@ export interface RemoteKeysSettings {
 const STORE_HEAD_START = 100;
 const STORE_TIMEOUT = 2_000;
 
-/** A key set and when it was asked for. It ages by the monotonic clock: a wall clock that jumps ages nothing. */
-interface DatedKeySet {
-  readonly keys: KeySet;
-  /** ms on the monotonic clock. */
+/** ms by which a deadline is late only if the process stood still: a serverless one, between two requests. */
+const STANDSTILL = 500;
+
+/** A moment on both clocks. */
+interface Moment {
+  /** ms on the monotonic clock, which stands still while a machine is suspended. */
   readonly askedAt: number;
-  /** The same moment in ms since the epoch, for `status()` and for the store. */
+  /** ms since the epoch, which somebody may set back. */
   readonly fetchedAt: number;
+}
+
+/** A key set and when it was asked for. */
+interface DatedKeySet extends Moment {
+  readonly keys: KeySet;
+}
+
+/** ms since then by the clock that has gone further: neither a suspended machine nor a clock set back makes it younger. */
+function ageOf({ askedAt, fetchedAt }: Moment): number {
+  return Math.max(monotonicNow() - askedAt, Date.now() - fetchedAt);
 }
 
 export class RemoteKeys implements KeySource {
@@ -43,6 +57,8 @@ export class RemoteKeys implements KeySource {
   /** When an unknown `kid` last started a refresh, and the number of its fetch. */
   #window = { openedAt: -Infinity, fetchNumber: 0 };
   #lastError: string | null = null;
+  /** Whether the process stood still during the last fetch: then its failure says nothing of the endpoint. */
+  #stoodStill = false;
 
   constructor(url: string, settings: RemoteKeysSettings) {
     this.url = url;
@@ -51,13 +67,12 @@ export class RemoteKeys implements KeySource {
 
   /** The key for a `kid`: at once, without a promise, whenever nothing has to be waited for. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
-    const now = performance.now();
-    const set = this.#serving(now);
+    const set = this.#current;
+    const age = this.#age();
     const fetchesBefore = this.#fetches;
-    if (set === undefined) return this.#keyAfterRefresh(kid, fetchesBefore);
-    const age = now - set.askedAt;
     const { cacheMaxAge } = this.#settings;
-    if (age >= cacheMaxAge / 2 && this.#backOff.remaining(now) === 0) void this.#refresh();
+    if (set === undefined || !this.#mayServe(age)) return this.#keyAfterRefresh(kid, fetchesBefore);
+    if (age >= cacheMaxAge / 2 && this.#backOff.remaining(monotonicNow()) === 0) void this.#refresh();
     if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesBefore);
     return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, fetchesBefore);
   }
@@ -67,10 +82,9 @@ export class RemoteKeys implements KeySource {
   }
 
   async ready(): Promise<void> {
-    const set = this.#serving(performance.now());
-    if (set !== undefined && performance.now() - set.askedAt < this.#settings.cacheMaxAge) return;
+    if (this.#age() < this.#settings.cacheMaxAge) return;
     const goodFetchBefore = this.#lastGoodFetch;
-    await this.#refresh();
+    await this.#refreshAndWait();
     if (this.#servingAfter(goodFetchBefore) === undefined) throw toVerifierError(this.#unavailable());
   }
 
@@ -79,16 +93,15 @@ export class RemoteKeys implements KeySource {
       url: this.url,
       kids: this.#current?.keys.kids ?? [],
       fetchedAt: this.#current?.fetchedAt ?? null,
-      stale: this.#age() >= this.#settings.cacheMaxAge,
+      stale: this.#current !== undefined && this.#age() >= this.#settings.cacheMaxAge,
       lastError: this.#lastError,
     };
   }
 
-  /** The current set, unless it is past the age at which it stops serving altogether. */
-  #serving(now: number): DatedKeySet | undefined {
+  /** Whether a set of this age may serve at all, be it while its endpoint fails. */
+  #mayServe(age: number): boolean {
     const { cacheMaxAge, staleIfErrorDuration } = this.#settings;
-    const set = this.#current;
-    return set !== undefined && now - set.askedAt < cacheMaxAge + staleIfErrorDuration ? set : undefined;
+    return age < cacheMaxAge + staleIfErrorDuration;
   }
 
   /**
@@ -96,15 +109,15 @@ export class RemoteKeys implements KeySource {
    * @param fetchBefore the number of a fetch: a later one that succeeds was waited for
    */
   #servingAfter(fetchBefore: number): DatedKeySet | undefined {
-    return this.#lastGoodFetch > fetchBefore ? this.#current : this.#serving(performance.now());
+    return this.#lastGoodFetch > fetchBefore || this.#mayServe(this.#age()) ? this.#current : undefined;
   }
 
   /** @param fetchesBefore see `#unknownKid`: a fetch that is joined is not among those that are conclusive */
   async #keyAfterRefresh(kid: string, fetchesBefore: number): Promise<TrustedKey | Refusal> {
     const goodFetchBefore = this.#lastGoodFetch;
-    const backingOff = this.#backOff.remaining(performance.now()) > 0;
+    const backingOff = this.#backOff.remaining(monotonicNow()) > 0;
     if (this.#refreshing === undefined && backingOff) return this.#unavailable(kid);
-    await this.#refresh();
+    await this.#refreshAndWait();
     const set = this.#servingAfter(goodFetchBefore);
     if (set === undefined) return this.#unavailable(kid);
     return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, fetchesBefore);
@@ -117,7 +130,7 @@ export class RemoteKeys implements KeySource {
   async #unknownKid(kid: string, fetchesBefore: number): Promise<TrustedKey | Refusal> {
     for (;;) {
       await this.#refreshing;
-      const now = performance.now();
+      const now = monotonicNow();
       const set = this.#servingAfter(fetchesBefore);
       if (set === undefined) return this.#unavailable(kid);
       const key = set.keys.byKid.get(kid);
@@ -143,6 +156,14 @@ export class RemoteKeys implements KeySource {
     return this.#refreshing;
   }
 
+  /** For somebody who waits: what the process slept through is asked again. Never rejects. */
+  async #refreshAndWait(): Promise<void> {
+    for (let attempt = 1; attempt <= 3; attempt++) {
+      await this.#refresh();
+      if (!this.#stoodStill) return;
+    }
+  }
+
   async #load(readStore: boolean): Promise<void> {
     const { store } = this.#settings;
     if (!store || !readStore) {
@@ -150,43 +171,49 @@ export class RemoteKeys implements KeySource {
       return;
     }
     const adopted = this.#adoptStored(store);
-    if (await Promise.race([adopted, delay(STORE_HEAD_START)])) return;
+    if (await withDeadline(adopted, STORE_HEAD_START, () => false)) return;
     const fetched = this.#fetch();
     // Whichever is good first; if one of them fails, the other is waited for.
-    await Promise.race([adopted.then((isGood) => isGood || fetched), fetched.then((isGood) => isGood || adopted)]);
+    await IntrinsicPromise.race([eitherOf(adopted, fetched), eitherOf(fetched, adopted)]);
   }
 
   /** @returns whether there was a good answer */
   async #fetch(): Promise<boolean> {
     const { fetch, timeoutDuration, store, cacheMaxAge, staleIfErrorDuration } = this.#settings;
-    const askedAt = performance.now();
-    const fetchedAt = Date.now();
+    const started: Moment = { askedAt: monotonicNow(), fetchedAt: Date.now() };
     const fetchNumber = ++this.#fetches;
     const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: () => this.#current?.keys });
     if ("error" in answer) {
       if (fetchNumber < this.#lastGoodFetch) return false; // a later one has found the endpoint well
-      this.#backOff.failed(performance.now(), answer.retryAfter);
+      this.#stoodStill = ageOf(started) > timeoutDuration + STANDSTILL;
+      if (this.#stoodStill) {
+        // An unknown `kid` may start another one at once.
+        if (this.#window.fetchNumber === fetchNumber) this.#window = { openedAt: -Infinity, fetchNumber };
+        return false;
+      }
+      this.#backOff.failed(monotonicNow(), answer.retryAfter);
       this.#lastError = answer.error;
       return false;
     }
     this.#backOff.succeeded();
+    this.#stoodStill = false;
     this.#lastError = null;
     this.#lastGoodFetch = Math.max(fetchNumber, this.#lastGoodFetch);
-    if (askedAt < (this.#current?.askedAt ?? -Infinity)) return true; // another process has asked since
+    if (started.askedAt < (this.#current?.askedAt ?? -Infinity)) return true; // another process has asked since
     const { keySet: keys } = answer;
-    this.#current = { keys, askedAt, fetchedAt };
-    if (store) writeStoredKeySet(store, this.url, { keys, fetchedAt }, cacheMaxAge + staleIfErrorDuration);
+    this.#current = { keys, ...started };
+    if (store) writeStoredKeySet(store, this.url, this.#current, cacheMaxAge + staleIfErrorDuration);
     return true;
   }
 
   /** @returns whether there was a newer set, and a fresh one */
   async #adoptStored(store: JwksStore): Promise<boolean> {
     const read = readStoredKeySet(store, this.url, () => this.#current?.keys);
-    const stored = await Promise.race([read, delay(STORE_TIMEOUT)]);
+    const stored = await withDeadline(read, STORE_TIMEOUT, () => undefined);
     // By the wall clock, which is what the entry has: an entry of our own is never newer than the set it came from.
     if (stored === undefined || stored.fetchedAt <= (this.#current?.fetchedAt ?? -Infinity)) return false;
     const age = Date.now() - stored.fetchedAt;
-    this.#current = { ...stored, askedAt: performance.now() - age };
+    this.#current = { ...stored, askedAt: monotonicNow() - age };
     return age < this.#settings.cacheMaxAge;
   }
 
@@ -196,7 +223,7 @@ export class RemoteKeys implements KeySource {
 
   /** @param wait ms until it is worth trying again, if not as long as the back-off */
   #unavailable(kid?: string, wait = 0): Refusal {
-    const longest = Math.max(this.#backOff.remaining(performance.now()), wait);
+    const longest = Math.max(this.#backOff.remaining(monotonicNow()), wait);
     return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(longest / 1000), 1));
   }
 
@@ -211,10 +238,11 @@ export class RemoteKeys implements KeySource {
   }
 
   #age(): number {
-    return this.#current ? performance.now() - this.#current.askedAt : 0;
+    return this.#current ? ageOf(this.#current) : Infinity;
   }
 }
 
-function delay(duration: number): Promise<undefined> {
-  return new Promise((resolve) => setTimeout(resolve, duration, undefined).unref());
+/** Whether the first is good, or else the second. */
+async function eitherOf(first: Promise<boolean>, second: Promise<boolean>): Promise<boolean> {
+  return (await first) || second;
 }

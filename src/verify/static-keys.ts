@@ -1,5 +1,6 @@
 /** A key set given as an object instead of an endpoint: no network at all. */
 
+import { IntrinsicPromise } from "../protocol/captured-globals.js";
 import { printable } from "../protocol/printable.js";
 import { Refusal } from "./errors.js";
 import { parseKeySet, type KeySet, type TrustedKey } from "./key-set.js";
@@ -28,7 +29,7 @@ export class StaticKeys implements KeySource {
   }
 
   ready(): Promise<void> {
-    return Promise.resolve();
+    return IntrinsicPromise.resolve();
   }
 
   status(): JwksStatus {

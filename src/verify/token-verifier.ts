@@ -1,17 +1,20 @@
 /** Verification of a token, and the cache of verified ones (design: a hit is a hash, a map look-up and two checks). */
 
-import { hash } from "node:crypto";
+import { hash, webcrypto } from "node:crypto";
 import { JOSEError, JWTExpired } from "jose/errors";
 import { jwtVerify, type JWTVerifyOptions } from "jose/jwt/verify";
 import { LRUCache } from "lru-cache";
 import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
+import { ownProperties } from "../protocol/options.js";
+import { isThenable } from "../protocol/thenable.js";
 import { hasExpired, type ClaimExpectations } from "../protocol/claims.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
 import { endOfTurn } from "./event-loop-turn.js";
 import type { TrustedKey } from "./key-set.js";
 import type { KeySource } from "./key-source.js";
-import type { Outcome } from "./outcome.js";
+import type { Outcome } from "./verdict.js";
+import { verifiedIdentity } from "./verified-identity.js";
 import { decodeUnverifiedToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
 
 interface VerifiedToken {
@@ -33,8 +36,8 @@ export class TokenVerifier {
     this.#keys = keys;
     this.#expected = expected;
     // `exp` is what jose does not ask for by itself; the other claims are checked before it is called.
-    this.#joseOptions = { algorithms: ["RS256"], requiredClaims: ["exp"], ...expected };
-    if (cacheSize > 0) this.#verified = new LRUCache({ max: cacheSize });
+    this.#joseOptions = ownProperties({ algorithms: ["RS256"], requiredClaims: ["exp"], ...expected });
+    if (cacheSize > 0) this.#verified = new LRUCache(ownProperties({ max: cacheSize }));
   }
 
   /** At once, without a promise, for a token that was verified before and whose key set is fresh. */
@@ -57,12 +60,21 @@ export class TokenVerifier {
     }
     const key = this.#keys.key(verified.key.kid);
     if (key === verified.key) return identity;
-    const settle = (key: TrustedKey | Refusal): Outcome | Promise<Outcome> => {
-      if (key instanceof Refusal) return key;
-      if (key !== verified.key) return this.#verifyAnew(token, digest);
-      return this.#hasExpired(identity) ? new Refusal("token_expired") : identity;
-    };
-    return key instanceof Promise ? key.then(settle) : settle(key);
+    if (key instanceof Refusal) return key;
+    return isThenable(key) ? this.#verifyWithKeyOf(key, verified, token, digest) : this.#verifyAnew(token, digest);
+  }
+
+  /** For a remembered token whose key set is being refreshed. It may expire in the meantime. */
+  async #verifyWithKeyOf(
+    refresh: PromiseLike<TrustedKey | Refusal>,
+    verified: VerifiedToken,
+    token: string,
+    digest: string,
+  ): Promise<Outcome> {
+    const key = await refresh;
+    if (key instanceof Refusal) return key;
+    if (key !== verified.key) return this.#verifyAnew(token, digest);
+    return this.#hasExpired(verified.identity) ? new Refusal("token_expired") : verified.identity;
   }
 
   #hasExpired({ expiresAt }: AgentIdentity): boolean {
@@ -88,12 +100,13 @@ export class TokenVerifier {
     keyOrPromise: TrustedKey | Promise<TrustedKey | Refusal>,
   ): Promise<Outcome> {
     try {
-      const key = keyOrPromise instanceof Promise ? await keyOrPromise : keyOrPromise;
+      const key = await keyOrPromise;
       if (key instanceof Refusal) return key;
       await endOfTurn();
+      refuseReplacedCrypto();
       await jwtVerify(token, key.publicKey, this.#joseOptions);
       if (!this.#keys.trusts(key)) return new Refusal("key_untrusted"); // revoked in the meantime
-      const identity = identityFromClaims(unverifiedClaims);
+      const identity = verifiedIdentity(identityFromClaims(unverifiedClaims));
       this.#verified?.set(digest, { identity, key });
       return identity;
     } catch (error) {
@@ -105,6 +118,17 @@ export class TokenVerifier {
       // Never before it is pending: on every way here something was awaited.
       this.#pending.delete(digest);
     }
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/unbound-method -- compared only
+const genuineVerify = webcrypto.subtle.verify;
+
+/** jose verifies with the global `crypto`: a mock that was put in its place must not decide who gets in. */
+function refuseReplacedCrypto(): void {
+  const { crypto } = globalThis as { crypto?: { subtle?: { verify?: unknown } } };
+  if (crypto?.subtle?.verify !== genuineVerify) {
+    throw new Error("globalThis.crypto is not Node's: no signature can be verified until it is put back");
   }
 }
 

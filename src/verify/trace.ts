@@ -2,8 +2,11 @@
 
 import { channel } from "node:diagnostics_channel";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
+import { monotonicNow } from "../protocol/captured-globals.js";
+import { isThenable } from "../protocol/thenable.js";
 import { Refusal, type AgentIdentityErrorCode } from "./errors.js";
-import type { Outcome } from "./outcome.js";
+import type { Outcome } from "./verdict.js";
+import { isVerifiedIdentity } from "./verified-identity.js";
 
 const verifyChannel = channel("agent-identity-auth:verify");
 
@@ -29,19 +32,19 @@ export function traceVerification(
 ): Outcome | Promise<Outcome> {
   if (!verifyChannel.hasSubscribers) return verify();
   const cached = findCached();
-  const startedAt = performance.now();
+  const startedAt = monotonicNow();
   const publish = (outcome: Outcome): Outcome => {
-    const refused = outcome instanceof Refusal;
     const event: VerifyEvent = {
       scheme,
-      outcome: refused ? "failure" : "success",
-      ...(refused && { code: outcome.code }),
+      outcome: isVerifiedIdentity(outcome) ? "success" : "failure",
+      ...(outcome instanceof Refusal && { code: outcome.code }),
       cached: outcome === cached,
-      durationMs: performance.now() - startedAt,
+      durationMs: monotonicNow() - startedAt,
     };
     verifyChannel.publish(event);
     return outcome;
   };
   const outcome = verify();
-  return outcome instanceof Promise ? outcome.then(publish) : publish(outcome);
+  if (!isThenable(outcome)) return publish(outcome);
+  return (async () => publish(await outcome))();
 }

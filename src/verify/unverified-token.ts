@@ -1,6 +1,6 @@
 /** What can be said of a token before any key is looked up: its shape, its header and its claims. Nothing is trusted. */
 
-import { decodeBase64urlJson, decodeCanonicalBase64url } from "../protocol/encoding.js";
+import { decodeBase64urlJsonObject, decodeCanonicalBase64url, type JsonObject } from "../protocol/encoding.js";
 import { findClaimFailure, type AgentIdentityClaims, type ClaimExpectations } from "../protocol/claims.js";
 import { Refusal } from "./errors.js";
 
@@ -38,21 +38,19 @@ function decodeShape(token: string): [header: JsonObject, payload: JsonObject] |
   if (length !== 3 || !header || !payload || !signature) return undefined;
   if (decodeCanonicalBase64url(signature) === undefined) return undefined;
   const headerObject = decodeHeader(header);
-  const payloadObject = headerObject && decodeJsonObject(payload);
+  const payloadObject = headerObject && decodeBase64urlJsonObject(payload);
   return payloadObject && [headerObject, payloadObject];
 }
-
-type JsonObject = Record<string, unknown>;
 
 /** Tokens that one key has signed have the same header to the letter: the last one is remembered. */
 let lastHeader: { part: string; object: JsonObject | undefined } = { part: "", object: undefined };
 
 function decodeHeader(part: string): JsonObject | undefined {
-  if (part !== lastHeader.part) lastHeader = { part, object: decodeJsonObject(part) };
+  if (part !== lastHeader.part) lastHeader = { part: copyOf(part), object: decodeBase64urlJsonObject(part) };
   return lastHeader.object;
 }
 
-function decodeJsonObject(part: string): JsonObject | undefined {
-  const value = decodeBase64urlJson(part);
-  return typeof value === "object" && value !== null && !Array.isArray(value) ? (value as JsonObject) : undefined;
+/** A part of a string keeps all of it in the heap, here the token with the agent's private key. */
+function copyOf(part: string): string {
+  return Buffer.from(part).toString();
 }

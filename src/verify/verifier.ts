@@ -8,13 +8,14 @@ import {
   checkedElsewhere,
   checkOptions,
   isOptionsObject,
+  ownProperties,
   type OptionCheck,
   type OptionChecks,
 } from "../protocol/options.js";
 import { toVerifierError } from "./errors.js";
 import { JWKS_LOCATION_CHECKS, selectKeySource, type JwksLocationOptions, type JwksOptions } from "./jwks-resolver.js";
 import type { JwksResolver, KeySource } from "./key-source.js";
-import { identityOrThrow } from "./outcome.js";
+import { identityOrThrow } from "./verdict.js";
 import { TokenVerifier } from "./token-verifier.js";
 import { traceVerification } from "./trace.js";
 
@@ -85,8 +86,9 @@ const verifiers = new WeakMap<KeySource, Map<string, SelectedVerifier>>();
 
 /** @param options already checked */
 export function selectVerifier(where: string, baseUrl: string, options: VerifierOptions): SelectedVerifier {
-  const { issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE, clockTolerance = 60 } = options;
-  const { tokenCache = {}, jwks, jwksUrl, allowInsecureHttp } = options;
+  const own = ownProperties(options);
+  const { issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE, clockTolerance = 60 } = own;
+  const { tokenCache = {}, jwks, jwksUrl, allowInsecureHttp } = own;
   const cacheSize = tokenCache === false ? 0 : readCacheSize(where, tokenCache);
   const keys = selectKeySource(where, baseUrl, { jwksUrl, allowInsecureHttp }, jwks);
 

@@ -21,7 +21,7 @@ const other = createAgent("agent-2", { accountId: "acct-2" });
 
 /** `task-1` is the agent's and `task-2` the other's. */
 const start = (...agents: SigningAgent[]): Promise<Target> =>
-  startTarget(undefined, { assertions: createDirectory(agent, other, ...agents) });
+  startTarget(undefined, { directory: createDirectory(agent, other, ...agents) });
 
 const present = (envelope: unknown): SentHeaders => ({ Authorization: `AgentAssertion ${encodeEnvelope(envelope)}` });
 
@@ -92,7 +92,7 @@ describe("the envelope", () => {
     const directory = createDirectory(agent);
     directory.agents.set("undefined", agent.entry);
     directory.tasks.set("undefined", { agentRuntimeId: "agent-1", expiresAt: 4_000_000_000 });
-    const target = await startTarget(undefined, { assertions: directory });
+    const target = await startTarget(undefined, { directory: directory });
     for (const name of Object.keys(members)) {
       const rest = { ...members, [name]: undefined };
       expect(await target.verdict(present(rest))).toBe("assertion_malformed");
@@ -206,7 +206,7 @@ describe("who has signed, and what", () => {
     const directory = createDirectory(long, short);
     directory.tasks.set("c", { agentRuntimeId: "a:b", expiresAt: 4_000_000_000 });
     directory.tasks.set("b:c", { agentRuntimeId: "a", expiresAt: 4_000_000_000 });
-    const target = await startTarget(undefined, { assertions: directory });
+    const target = await startTarget(undefined, { directory: directory });
     expect(await target.verdict(present(signEnvelope(long, "c")))).toBe("assertion_malformed");
     expect(await target.verdict(present(signEnvelope(short, "b:c")))).toBe("assertion_malformed");
     expect(await target.verdict(present(signEnvelope(short, "b%3Ac")))).toBe("assertion_malformed");
@@ -217,7 +217,7 @@ describe("who has signed, and what", () => {
   test("names of Object.prototype are ids like others", async () => {
     const odd = createAgent("__proto__");
     const directory = createDirectory(odd);
-    const target = await startTarget(undefined, { assertions: directory });
+    const target = await startTarget(undefined, { directory: directory });
     expect(await target.verdict(present(signEnvelope(odd)))).toBe("accepted");
     for (const id of ["constructor", "toString", "hasOwnProperty"]) {
       expect(await target.verdict(present(signEnvelope({ ...odd, id })))).toBe("assertion_invalid");
@@ -256,7 +256,7 @@ describe("a registration and an assertion", () => {
     const time = timestamp();
     const registration = backend.sign(`${id}:${time}`);
     const { task_id: taskId = "" } = await backend.register(id, time, registration);
-    const target = await startTarget(undefined, { assertions: backend.directory });
+    const target = await startTarget(undefined, { directory: backend.directory });
     const envelope = {
       agent_runtime_id: id,
       signature: backend.sign(`${id}:${taskId}:${time}`),

@@ -175,7 +175,7 @@ describe("a token elsewhere is not looked at", () => {
 
 test("the scheme of one kind of credentials does not admit the other", async () => {
   const agent = createAgent("agent-1");
-  const target = await startTarget(undefined, { assertions: createDirectory(agent) });
+  const target = await startTarget(undefined, { directory: createDirectory(agent) });
   const [, envelope = ""] = assertion(agent).split(" ");
   expect(await target.verdict({ Authorization: `AgentAssertion ${envelope}` })).toBe("accepted");
   expect(await target.verdict(bearer(envelope))).toBe("token_malformed");

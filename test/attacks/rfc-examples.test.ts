@@ -163,7 +163,7 @@ test("RFC 8037 A.4: the agent whose key that is has signed no assertion", async 
   const publicKey = createPublicKey({ key: jwk ?? {}, format: "jwk" });
   expect(verify(null, Buffer.from(`${header}.${payload}`), publicKey, bytes)).toBe(true);
   const agent = createAgent("agent-1", { publicKey });
-  const target = await startTarget(undefined, { assertions: createDirectory(agent) });
+  const target = await startTarget(undefined, { directory: createDirectory(agent) });
   const envelope = { ...signEnvelope(agent), signature: bytes.toString("base64") };
   const verdict = await target.verdict({ Authorization: `AgentAssertion ${encodeEnvelope(envelope)}` });
   expect(verdict).toBe("assertion_invalid");

@@ -139,7 +139,7 @@ async function harmlessAnswer(code: AgentIdentityErrorCode): Promise<ReturnType<
   if (known !== undefined) return known;
   if (!(code in HARMLESS)) return expect.fail(`no attack should earn ${code}`);
   const [status, headers, path = "/"] = HARMLESS[code as keyof typeof HARMLESS];
-  const { url } = await startTarget(undefined, { assertions: createDirectory(directoryAgent) });
+  const { url } = await startTarget(undefined, { directory: createDirectory(directoryAgent) });
   const answer = fixedParts(await send(url + path, headers()));
   expect(answer.status).toBe(status);
   expect(answer.headers["cache-control"]).toBe("no-store");

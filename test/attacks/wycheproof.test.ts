@@ -9,7 +9,7 @@ import { createHash, createPublicKey, verify, type JsonWebKey, type KeyObject } 
 import { existsSync, readFileSync } from "node:fs";
 import { compactVerify, importJWK, type CryptoKey } from "jose";
 import { describe, expect, test } from "vitest";
-import { decodeBase64urlJson } from "../../src/protocol/encoding.js";
+import { decodeBase64urlJsonObject } from "../../src/protocol/encoding.js";
 import { parseKeySet } from "../../src/verify/key-set.js";
 import { claims, createSigningKey } from "../support/agents.js";
 import { createAgent, createDirectory, encodeEnvelope, signEnvelope } from "../support/assertions.js";
@@ -150,7 +150,7 @@ const keysOf = ({ public: published, private: secret }: JwsGroup): Jwk[] => {
 /** Whether the signature stands, by the key that our key set finds and by jose as we call it. */
 async function signatureStands(jws: string, keys: Jwk[]): Promise<boolean> {
   const keySet = parseKeySet({ keys: [...keys, spare] });
-  const { kid } = (decodeBase64urlJson(jws.split(".")[0] ?? "") ?? {}) as { kid?: string };
+  const { kid } = (decodeBase64urlJsonObject(jws.split(".")[0] ?? "") ?? {}) as { kid?: string };
   const key = typeof keySet === "string" ? undefined : keySet.byKid.get(kid ?? "");
   if (key === undefined) return false;
   return compactVerify(jws, key.publicKey, { algorithms: ["RS256"] }).then(
@@ -160,7 +160,7 @@ async function signatureStands(jws: string, keys: Jwk[]): Promise<boolean> {
 }
 
 const isRs256 = (jws: string) =>
-  (decodeBase64urlJson(jws.split(".")[0] ?? "") as { alg?: string } | undefined)?.alg === "RS256";
+  (decodeBase64urlJsonObject(jws.split(".")[0] ?? "") as { alg?: string } | undefined)?.alg === "RS256";
 
 describe.skipIf(!present).each(["json_web_signature_test.json", "json_web_key_test.json"])("%s", (file) => {
   const groups = () => (read(file) as VectorFile<JwsGroup, JwsVector>).testGroups;
@@ -238,7 +238,7 @@ describe.skipIf(!present)("Ed25519 signatures", () => {
     const wrong: string[] = [];
     const agent = createAgent("agent-1");
     const directory = createDirectory(agent);
-    const target = await startTarget(undefined, { assertions: directory });
+    const target = await startTarget(undefined, { directory: directory });
     for (const { publicKeyJwk, tests } of groups()) {
       directory.agents.set(agent.id, { ...agent.entry, publicKey: { ...publicKeyJwk, kty: "OKP" } });
       for (const vector of tests) {

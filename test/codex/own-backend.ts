@@ -112,7 +112,7 @@ export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<
     next(error);
   };
 
-  const agents = agentIdentityAuth(backend.baseUrl, { assertions: wrapDirectory(issuer.directory, issuer) });
+  const agents = agentIdentityAuth(backend.baseUrl, { directory: wrapDirectory(issuer.directory, issuer) });
   app.use(writeDownRegistration, issuer.router());
   if (restricted) app.use(restricted.path, agents.restrictTo(restricted.to));
   app.use("/backend-api", agents, writeDownCall, cannedCodexApi(OWN_MODEL_SAYS));

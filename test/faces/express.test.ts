@@ -241,7 +241,7 @@ test("authenticate serves a WebSocket upgrade, and always requires credentials",
   const signer = createAgent("agent-2");
   const agents = agentIdentityAuth(backend.baseUrl, {
     credentialsRequired: false,
-    assertions: createDirectory(signer),
+    directory: createDirectory(signer),
   });
   const { url, server } = await listen((_req, res) => res.end());
   server.on("upgrade", (req, socket) => {

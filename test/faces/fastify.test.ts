@@ -17,7 +17,7 @@ declare module "fastify" {
 
 const signer = createAgent("agent-2");
 /** One for both servers: what it says of a task has its time in it. */
-const options = { realm: "tasks", assertions: createDirectory(signer) };
+const options = { realm: "tasks", directory: createDirectory(signer) };
 
 async function startFastify(baseUrl: string): Promise<string> {
   const agents = agentIdentityAuth(baseUrl, options);

@@ -96,7 +96,7 @@ describe("authenticate", () => {
 test("AgentAssertions, with the account header that Codex sends", async () => {
   const backend = await startBackend();
   const agent = createAgent("agent-2");
-  const agents = agentIdentityAuth(backend.baseUrl, { assertions: createDirectory(agent), bearer: false });
+  const agents = agentIdentityAuth(backend.baseUrl, { directory: createDirectory(agent), bearer: false });
   const { url } = await listen(bridge(agents.protect((_request, identity) => Response.json(identity.agentRuntimeId))));
   const signed = { Authorization: assertion(agent) };
   expect(await send(url, signed)).toMatchObject({ status: 200, body: '"agent-2"' });

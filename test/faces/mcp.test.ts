@@ -155,7 +155,7 @@ test.each([
 
 test("a client with an AgentAssertion is known by its task too", async () => {
   const signer = createAgent("agent-2");
-  const { mcpUrl, given } = await startMcpServer({ assertions: createDirectory(signer) });
+  const { mcpUrl, given } = await startMcpServer({ directory: createDirectory(signer) });
   const authorization = assertion(signer);
   const client = await connect(mcpUrl, { Authorization: authorization });
   expect(await whoami(client)).toMatchObject({ agentRuntimeId: "agent-2", taskId: "task-1" });

@@ -32,8 +32,8 @@ const ROUTES: Record<string, Route> = {
   "/acct-2": { options: {}, restrictions: { forcedChatgptWorkspaceId: ["acct-2"] } },
   "/api-only": { options: {}, restrictions: { forcedLoginMethod: "api" } },
   "/optional": { options: optional },
-  "/assertions": { options: { assertions: createDirectory(signer), realm: "tasks", resourceMetadata } },
-  "/no-directory": { options: { assertions: { findAgent, findTask: findAgent } } },
+  "/assertions": { options: { directory: createDirectory(signer), realm: "tasks", resourceMetadata } },
+  "/no-directory": { options: { directory: { findAgent, findTask: findAgent } } },
   "/optional/acct-1": { options: optional, restrictions: { forcedChatgptWorkspaceId: "acct-1" } },
 };
 

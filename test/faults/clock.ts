@@ -1,5 +1,6 @@
 /** Time that a test moves: the clocks that are read, and not the timers, which sockets need. */
 
+import { performance } from "node:perf_hooks";
 import { onTestFinished, vi } from "vitest";
 
 export interface TestClock {
@@ -10,11 +11,20 @@ export interface TestClock {
 }
 
 export function takeOverClock(): TestClock {
-  vi.useFakeTimers({ toFake: ["Date", "performance"] });
-  onTestFinished(() => void vi.useRealTimers());
+  vi.useFakeTimers({ toFake: ["Date"] });
+  let monotonicNow = performance.now();
+  const spy = vi.spyOn(performance, "now").mockImplementation(() => monotonicNow);
+  onTestFinished(() => {
+    spy.mockRestore();
+    vi.useRealTimers();
+  });
+  const jump = (duration: number) => void vi.setSystemTime(Date.now() + duration);
   return {
-    advance: (duration) => void vi.advanceTimersByTime(duration),
-    jump: (duration) => void vi.setSystemTime(Date.now() + duration),
+    jump,
+    advance(duration) {
+      monotonicNow += duration;
+      jump(duration);
+    },
   };
 }
 

@@ -16,7 +16,7 @@ await verifier.jwks.ready();
 
 const directory = { findAgent: never, findTask: never };
 const authorization = assertion(createAgent("agent-1"));
-void agentIdentityAuth(baseUrl, { assertions: directory }).authenticate({ headers: { authorization } });
+void agentIdentityAuth(baseUrl, { directory: directory }).authenticate({ headers: { authorization } });
 
 // Started last, so that nothing of the above is over before it is looked at.
 setImmediate(() => {

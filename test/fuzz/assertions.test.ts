@@ -196,7 +196,7 @@ test("an assertion is judged by the contract, whatever is in it", async () => {
     assertion_invalid: 0.1,
     task_invalid: 0.02,
   };
-  const agents = agentIdentityAuth(base, { jwks, assertions: directory });
+  const agents = agentIdentityAuth(base, { jwks, directory: directory });
   await fuzz({ runs: 400, shares }, fc.record({ envelope, account }), async ({ envelope, account }) => {
     const before = judge(envelope, account, now());
     const outcomes = [await ask(agents, envelope, account), await ask(agents, envelope, account)];
@@ -256,7 +256,7 @@ test("a directory may answer whatever it likes", async () => {
   let answers: { agent: Answer; task: Answer };
   const give = ([way, value]: Answer) => WAYS[way](value) as never;
   const assertions = { findAgent: () => give(answers.agent), findTask: () => give(answers.task) };
-  const agents = agentIdentityAuth(base, { jwks, assertions });
+  const agents = agentIdentityAuth(base, { jwks, directory: assertions });
   const shares = { accepted: 0.1, assertion_invalid: 0.03, task_invalid: 0.03, directory_unavailable: 0.1 };
   await fuzz({ runs: 250, shares }, fc.record({ agent: findAgent, task: findTask }), async (each) => {
     answers = each;

@@ -70,7 +70,8 @@ test("restrictTo lets in whom it names, and never everyone", async () => {
   await fuzz({ runs: 400, shares }, fc.record({ restrictions, account }), async ({ restrictions, account }) => {
     const { method, workspaces } = parse(restrictions) ?? {};
     const handler = attempt(() => agents.restrictTo(restrictions as LoginRestrictions));
-    if (method === undefined && workspaces === undefined) {
+    const isUnset = Object.hasOwn(Object(restrictions) as object, "forcedChatgptWorkspaceId");
+    if (workspaces === undefined && (method !== "api" || isUnset)) {
       expect(handler).toBeInstanceOf(TypeError);
       return "TypeError";
     }

@@ -45,7 +45,7 @@ function valuesFor(baseUrl: string): Values {
         ...noText,
       ],
     },
-    assertions: { good: [createDirectory()], bad: [null, {}, "x", () => 1, { findAgent: () => 1 }, { findTask: 1 }] },
+    directory: { good: [createDirectory()], bad: [null, {}, "x", () => 1, { findAgent: () => 1 }, { findTask: 1 }] },
     bearer: { good: [true, true, true, false], bad: noBoolean },
     issuer: { good: ["https://issuer.example", claims().iss], bad: ["", " \n", ...noText] },
     audience: { good: ["gateway", claims().aud], bad: ["", " \n", ...noText] },
@@ -133,7 +133,7 @@ test("options that are all as they should be make a middleware that works, and n
     const options = [...others.filter(({ name }) => name !== one.name), one];
     const given = Object.fromEntries(options.map(({ name, value }) => [name, value]));
     const wrong = options.filter((each) => each.wrong).map(({ name }) => name);
-    if (given["bearer"] === false && given["assertions"] === undefined) wrong.push("bearer");
+    if (given["bearer"] === false && given["directory"] === undefined) wrong.push("bearer");
     const jwks = given["jwks"] as { keySet?: unknown } | null | undefined;
     if (given["jwksUrl"] !== undefined && jwks?.keySet !== undefined) wrong.push("jwksUrl");
     return { options: given, wrong };

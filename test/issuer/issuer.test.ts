@@ -222,7 +222,7 @@ async function serve(issuer: Issuer) {
   app.use(issuer.router());
   app.use(
     "/backend-api",
-    agentIdentityAuth(`${url}/backend-api`, { assertions: issuer.directory, jwks: {} }),
+    agentIdentityAuth(`${url}/backend-api`, { directory: issuer.directory, jwks: {} }),
     (req, res) => {
       res.json(req.agentIdentity);
     },

@@ -92,7 +92,7 @@ async function setUp({ schedule: given, backendUrl }: ServerSetUp): Promise<Runn
     const bearer = agentIdentityAuth(baseUrl, options);
     app.get(`/d${i}/bearer`, bearer, sayWho);
     app.get(`/d${i}/restricted`, bearer.restrictTo({ forcedChatgptWorkspaceId: ALLOWED_ACCOUNT }), sayWho);
-    app.get(`/d${i}/both`, agentIdentityAuth(baseUrl, { ...options, assertions: issuer.directory }), sayWho);
+    app.get(`/d${i}/both`, agentIdentityAuth(baseUrl, { ...options, directory: issuer.directory }), sayWho);
   });
   await fetch(backendUrl); // Node loads its `fetch` when it is first called, which is no part of the first fetch of keys
   app.use(issuer.router());

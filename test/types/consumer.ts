@@ -63,16 +63,16 @@ app.get("/", agents, (req) => {
 
 // A backend of one's own.
 const issuer = await createIssuer({ store: new Map() });
-agentIdentityAuth("https://chatgpt.com", { assertions: issuer.directory, bearer: false });
+agentIdentityAuth("https://chatgpt.com", { directory: issuer.directory, bearer: false });
 app.use(issuer.router());
 createVerifier("https://chatgpt.com", { jwks: { keySet: await issuer.jwks() } });
 expectTypeOf(await issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1" })).toExtend<{ token: string }>();
 // @ts-expect-error -- an agent belongs to an account
 await issuer.mint({ chatgptUserId: "user-1" });
 // @ts-expect-error -- a directory answers two questions
-agentIdentityAuth("https://chatgpt.com", { assertions: { findAgent: () => undefined } });
+agentIdentityAuth("https://chatgpt.com", { directory: { findAgent: () => undefined } });
 // @ts-expect-error -- the verifier knows tokens only
-createVerifier("https://chatgpt.com", { assertions: issuer.directory });
+createVerifier("https://chatgpt.com", { directory: issuer.directory });
 
 // Login: no function works without a base URL, and none has a default for it.
 const config: AuthConfig = { chatgptBaseUrl: "https://chatgpt.com/backend-api" };

@@ -26,8 +26,8 @@ const base = "https://chatgpt.com/backend-api";
 const jwks = { keySet: { keys: [signingKey.jwk] } };
 const agent = createAgent("agent-1");
 
-async function start(assertions: AgentDirectory = createDirectory(agent), options: AgentIdentityAuthOptions = {}) {
-  const agents = agentIdentityAuth(base, { jwks, assertions, ...options });
+async function start(directory: AgentDirectory = createDirectory(agent), options: AgentIdentityAuthOptions = {}) {
+  const agents = agentIdentityAuth(base, { jwks, directory, ...options });
   const app = express();
   app.get("/", agents, (req, res) => res.json(req.agentIdentity));
   app.get("/acct-2", agents.restrictTo({ forcedChatgptWorkspaceId: "acct-2" }), (req, res) =>
@@ -52,7 +52,7 @@ function verdict({ status, body, headers }: Answer): string {
 
 test("an assertion becomes an identity: frozen, with the task that it was made for", async () => {
   const directory = createDirectory(agent);
-  const agents = agentIdentityAuth(base, { jwks, assertions: directory });
+  const agents = agentIdentityAuth(base, { jwks, directory: directory });
   const time = timestamp(-5);
   const identity = await agents.authenticate({ headers: { authorization: assertion(agent, "task-1", time) } });
   expect(identity).toEqual({
@@ -295,7 +295,7 @@ describe("task_invalid", () => {
       // The code that makes Codex clients register anew.
       expect(verdict(answer)).toBe("401 invalid_task_id");
       expect(answer.headers["www-authenticate"]).toContain('error_description="The task is unknown or has expired."');
-      const agents = agentIdentityAuth(base, { jwks, assertions: directory });
+      const agents = agentIdentityAuth(base, { jwks, directory: directory });
       const request = { headers: { authorization: assertion(agent, taskId) } };
       await expect(agents.authenticate(request)).rejects.toMatchObject({ code: "task_invalid", status: 401 });
     },

@@ -35,7 +35,7 @@ test.each([
   ["tokens", tokens],
   ["assertions", envelopes],
 ])("the thread pool gets the signatures of one turn together: %s", async (_, credentials) => {
-  const middleware = agentIdentityAuth("https://chatgpt.com", { jwks: { keySet }, assertions });
+  const middleware = agentIdentityAuth("https://chatgpt.com", { jwks: { keySet }, directory: assertions });
   const jobs = watchSignatureJobs();
   const identities: Promise<unknown>[] = [];
   for (const authorization of credentials) {

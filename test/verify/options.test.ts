@@ -1,16 +1,34 @@
 import { describe, expect, test } from "vitest";
-import { agentIdentityAuth, createJwksResolver, createVerifier } from "../../src/index.js";
+import { agentIdentityAuth, createJwksResolver, createVerifier, type LoginRestrictions } from "../../src/index.js";
 import { signingKey } from "../support/agents.js";
 
 const base = "https://chatgpt.com/backend-api";
 const keySet = { keys: [signingKey.jwk] };
 const store = new Map();
 
-test("inherited options count, and are checked like one's own", () => {
-  expect(() => agentIdentityAuth(base, Object.create({ realm: "a\r\nb" }) as object)).toThrow(/realm must be/);
-  expect(() => agentIdentityAuth(base, Object.create({ clockTolerance: "60" }) as object)).toThrow(/clockTolerance/);
-  const agents = agentIdentityAuth(base);
-  expect(() => agents.restrictTo(Object.create({ forcedChatgptWorkspaceId: 5 }) as object)).toThrow(TypeError);
+test("inherited options do not count", async () => {
+  const agents = agentIdentityAuth(base, Object.create({ credentialsRequired: false, realm: 5 }) as object);
+  await expect(agents.authenticate({ headers: {} })).rejects.toMatchObject({ code: "credentials_missing" });
+  expect(() => agents.restrictTo(Object.create({ forcedLoginMethod: "api" }) as object)).toThrow(TypeError);
+});
+
+test.each<[LoginRestrictions, RegExp]>([
+  [{}, /every agent identity would be let in/],
+  [{ forcedLoginMethod: "chatgpt" }, /every agent identity would be let in/],
+  [{ forcedLoginMethod: undefined }, /every agent identity would be let in/],
+  [{ forcedChatgptWorkspaceId: undefined }, /is the environment variable set\?/],
+  [{ forcedLoginMethod: "chatgpt", forcedChatgptWorkspaceId: undefined }, /is the environment variable set\?/],
+  [{ forcedLoginMethod: "api", forcedChatgptWorkspaceId: undefined }, /is the environment variable set\?/],
+  [{ forcedLoginMethod: "chatgpt", forcedChatgptWorkspaceId: "" }, /must be an account id/],
+  [{ forcedChatgptWorkspaceId: [" "] }, /must be an account id/],
+])("restrictTo(%o) would restrict nobody: TypeError", (restrictions, message) => {
+  expect(() => agentIdentityAuth(base).restrictTo(restrictions)).toThrow(message);
+  expect(() => agentIdentityAuth(base).restrictTo(restrictions)).toThrow(TypeError);
+});
+
+test("restrictTo takes an undefined login method beside a workspace", () => {
+  const restrictions = { forcedLoginMethod: undefined, forcedChatgptWorkspaceId: "acct-1" };
+  expect(agentIdentityAuth(base).restrictTo(restrictions)).toBeInstanceOf(Function);
 });
 
 test("an option is read once: what was checked is what is used", async () => {
@@ -39,8 +57,8 @@ describe("a wrong option is a TypeError that names it", () => {
     [{ resourceMetadata: "http://gw.example/metadata" }, /resourceMetadata/],
     [{ resourceMetadata: "https://user:secret@gw.example/metadata" }, /resourceMetadata/],
     [{ resourceMetadata: "https://gw.example/metadata#x" }, /resourceMetadata/],
-    [{ assertions: {} }, /assertions must be a directory with findAgent\(\) and findTask\(\)/],
-    [{ bearer: false }, /bearer: false needs assertions/],
+    [{ directory: {} }, /directory must be a directory with findAgent\(\) and findTask\(\)/],
+    [{ bearer: false }, /bearer: false needs a directory/],
     [{ resourceMetadata: 'https://gw.example/"' + "\n" }, /resourceMetadata/],
     [{ issuer: "" }, /issuer must be a string that is not blank/],
     [{ issuer: ["x"] }, /issuer/],
@@ -57,7 +75,6 @@ describe("a wrong option is a TypeError that names it", () => {
     [{ tokenCache: true }, /tokenCache must be false or \{ max/],
     [{ tokenCache: [] }, /tokenCache must be false or \{ max/],
     [{ tokenCache: new Map([["max", 5]]) }, /tokenCache/],
-    [{ tokenCache: Object.create({ max: NaN }) as object }, /tokenCache: max must be an integer of 1 to 1000000/],
     [{ tokenCache: { max: 1.5 } }, /tokenCache/],
     [{ tokenCache: { max: 1_000_001 } }, /tokenCache/],
     [{ tokenCache: { max: 0 } }, /tokenCache/],

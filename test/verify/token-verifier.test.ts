@@ -257,7 +257,7 @@ test("what a fetch and a refusal were is on the diagnostics channels", async () 
 
 test("the diagnostics have the code that the caller gets", async () => {
   const directory = { findAgent: () => undefined, findTask: () => undefined };
-  const agents = agentIdentityAuth("https://chatgpt.com", { assertions: directory });
+  const agents = agentIdentityAuth("https://chatgpt.com", { directory: directory });
   const events = watch();
   for (const authorization of ["Bearer abc", "Bearer abc def", "AgentAssertion abc", "AgentAssertion abc def"]) {
     const error = (await agents.authenticate({ headers: { authorization } }).catch((error: unknown) => error)) as Error;

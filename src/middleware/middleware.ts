@@ -1,20 +1,35 @@
-/** The factory of every framework that has middleware. */
+/** The factory of every framework that has middleware on Node's own requests. */
 
+import type { Duplex } from "node:stream";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import type { LoginRestrictions } from "../protocol/login-restrictions.js";
-import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "./authenticator.js";
-import type { CredentialsSource } from "./credentials.js";
-import type { ErrorFactory } from "./errors.js";
-import { identityOrThrow, type Outcome } from "./outcome.js";
-import type { Verifier } from "./verifier.js";
+import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "../verify/authenticator.js";
+import type { CredentialsSource } from "../verify/credentials.js";
+import type { ErrorFactory } from "../verify/errors.js";
+import { identityOrThrow, type Outcome } from "../verify/verdict.js";
+import type { Verifier } from "../verify/verifier.js";
+import { upgrade } from "./upgrade.js";
 
-/** What both a middleware and its `restrictTo` can do beside being mounted. */
+/** What both a middleware and its `restrictTo` can do beside being mounted. Credentials are always required. */
 export interface Authenticating {
   /**
-   * For WebSocket upgrades and whatever else has no middleware. Credentials are always required.
+   * For whatever has no middleware.
    * @throws {AgentIdentityError}
+   * @example
+   * const identity = await agents.authenticate(req);
    */
   authenticate(req: CredentialsSource): Promise<AgentIdentity>;
+  /**
+   * For WebSocket upgrades. A refusal is answered on the socket, with its status and headers, and the socket is closed.
+   * A socket that its client has reset does no harm.
+   * @returns the identity, or `undefined` if there is nothing left to do
+   * @example
+   * server.on("upgrade", async (req, socket, head) => {
+   *   const identity = await agents.upgrade(req, socket);
+   *   if (identity) webSockets.handleUpgrade(req, socket, head, (ws) => webSockets.emit("connection", ws, req, identity));
+   * });
+   */
+  upgrade(req: CredentialsSource, socket: Duplex): Promise<AgentIdentity | undefined>;
 }
 
 /** What a middleware carries beside being one. */
@@ -29,7 +44,7 @@ export interface MiddlewareMembers<Handler> extends Authenticating {
 }
 
 /**
- * @param createHandler makes what takes one request through the framework, as the verdict on it says
+ * @param createHandler makes the framework's own kind of handler
  * @throws TypeError that names the fix
  */
 export function createMiddleware<Handler extends object>(
@@ -41,6 +56,7 @@ export function createMiddleware<Handler extends object>(
   const { verifier, toError, authenticateAsConfigured } = authenticator;
   const authenticating = (authenticate: Authenticate<Outcome>): Authenticating => ({
     authenticate: async (req) => identityOrThrow(await authenticate(req), toError),
+    upgrade: (req, socket) => upgrade(authenticate, req, socket, toError),
   });
   return Object.assign(createHandler(authenticateAsConfigured, toError), {
     ...authenticating(authenticator.authenticate),

@@ -1,0 +1,46 @@
+/** WebSocket upgrades: Node hands over a bare socket, whose errors end the process unless somebody listens. */
+
+import { STATUS_CODES } from "node:http";
+import type { Duplex } from "node:stream";
+import type { AgentIdentity } from "../protocol/agent-identity.js";
+import type { Authenticate } from "../verify/authenticator.js";
+import type { CredentialsSource } from "../verify/credentials.js";
+import { toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "../verify/errors.js";
+import { errorOf, identityOrThrow, type Outcome } from "../verify/verdict.js";
+
+/** For what is a fault of the server, and is told to its operator by a warning. */
+const SERVER_ERROR: ErrorAnswer = { status: 500, headers: { "Cache-Control": "no-store" }, body: "" };
+
+export async function upgrade(
+  authenticate: Authenticate<Outcome>,
+  req: CredentialsSource,
+  socket: Duplex,
+  toError: ErrorFactory,
+): Promise<AgentIdentity | undefined> {
+  if (typeof (socket as Partial<Duplex> | undefined)?.end !== "function") {
+    throw new TypeError("upgrade takes the request and its socket: agents.upgrade(req, socket)");
+  }
+  socket.on("error", closed); // Node has taken its own listener away; this one stays
+  try {
+    const identity = identityOrThrow(await authenticate(req), toError);
+    return socket.destroyed ? undefined : identity;
+  } catch (error) {
+    const answer = toErrorAnswer(error);
+    if (answer === undefined) process.emitWarning(errorOf(error));
+    refuse(socket, answer ?? SERVER_ERROR);
+    return undefined;
+  }
+}
+
+/** A reset is followed by "close": there is nothing else to do. */
+function closed(): void {
+  // Listening is the point.
+}
+
+function refuse(socket: Duplex, { status, headers, body }: ErrorAnswer): void {
+  const fields = { ...headers, Connection: "close", "Content-Length": String(Buffer.byteLength(body)) };
+  const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
+  // Not left to the client, which may keep its half open for ever.
+  socket.once("finish", () => socket.destroy());
+  socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`, ...lines, "", body].join("\r\n"));
+}

@@ -1,0 +1,26 @@
+import { clearTimeout, IntrinsicPromise, setTimeout } from "./captured-globals.js";
+
+/** Not only promises: other code brings its own, and a query builder is sent by its `then`. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
+  return typeof (value as { then?: unknown }).then === "function";
+}
+
+/** Waits for `work`, but at most `duration` ms: then for what `late` gives. The timer keeps no process alive. */
+export async function withDeadline<T, Late>(
+  work: PromiseLike<T>,
+  duration: number,
+  late: () => Late,
+): Promise<T | Late> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const deadline = new IntrinsicPromise<Late>((resolve) => {
+    timer = setTimeout(() => {
+      resolve(late());
+    }, duration).unref();
+  });
+  try {
+    return await IntrinsicPromise.race([work, deadline]);
+  } finally {
+    clearTimeout(timer);
+  }
+}
