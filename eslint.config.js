@@ -20,7 +20,7 @@ const layer = (files, ...forbidden) => ({
 /** Where the package runs, other code may have replaced these: no decision may turn on whose they are. */
 const captured = ["Promise", "setTimeout", "clearTimeout", "setImmediate", "queueMicrotask", "performance"];
 const ownClasses = "Refusal|LoginError|RemoteKeys|StaticKeys";
-const joseClasses = "JOSEError|JWTExpired";
+const joseClasses = "JOSEError";
 
 const faces = String.raw`^\.\./[^/]+\.js$`;
 const frameworks = "^(express|koa|hono)";
@@ -31,7 +31,13 @@ const exportOfJwk = {
 };
 
 export default defineConfig(
-  globalIgnores(["dist/", "docs/api/", "bench/node_modules/", "test/codex/node_modules/"]),
+  globalIgnores([
+    "dist/",
+    "docs/api/",
+    "bench/node_modules/",
+    "test/codex/node_modules/",
+    "test/environments/node_modules/",
+  ]),
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
   tseslint.configs.stylisticTypeChecked,
@@ -71,7 +77,7 @@ export default defineConfig(
   layer(["src/login/**"], faces, frameworks, String.raw`^\.\./issuer/`),
   layer(["src/issuer/**"], faces, frameworks, String.raw`^\.\./login/`),
   {
-    files: ["**/*.js"],
+    files: ["**/*.{js,cjs,mjs}"],
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: { globals: { URL: "readonly", process: "readonly", console: "readonly" } },
   },
