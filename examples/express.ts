@@ -3,7 +3,7 @@
 import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import express from "express";
-import { agentIdentityAuth, agentIdentityErrorHandler } from "agent-identity-auth";
+import { agentIdentityAuth, agentIdentityErrorHandler, agentOf } from "agent-identity-auth";
 import { createDemoAgent } from "./demo-agent.js";
 
 const { headerFile, keySet } = await createDemoAgent();
@@ -11,7 +11,7 @@ const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { jwks: { ke
 
 const app = express();
 app.get("/tasks", agents, (req, res) => {
-  res.json({ agent: req.agentIdentity?.agentRuntimeId });
+  res.json({ agent: agentOf(req).agentRuntimeId });
 });
 app.get("/admin", agents.restrictTo({ forcedChatgptWorkspaceId: "acct-admin" }), (_req, res) => {
   res.json({ secret: "for acct-admin" });

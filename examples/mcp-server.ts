@@ -21,9 +21,6 @@ const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { resourceMe
 app.post("/mcp", async (req, res) => {
   const agent = await agents.authenticate(req);
   const auth = { token: "", clientId: agent.agentRuntimeId, scopes: [], expiresAt: agent.expiresAt, extra: { agent } };
-  const { authorization } = req.headers;
-  delete req.headers.authorization; // tools see the headers, and the token holds the agent's private key
-  req.rawHeaders = req.rawHeaders.map((text) => (text === authorization ? "" : text));
   const server = new McpServer({ name: "example", version: "1.0.0" });
   server.registerTool("whoami", { description: "Which agent is calling" }, ({ authInfo }) => ({
     content: [{ type: "text", text: `agent ${authInfo?.clientId ?? ""}` }],

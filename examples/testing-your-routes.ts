@@ -5,13 +5,13 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import express, { type RequestHandler } from "express";
-import { agentIdentityAuth, agentIdentityErrorHandler } from "agent-identity-auth";
+import { agentIdentityAuth, agentIdentityErrorHandler, agentOf } from "agent-identity-auth";
 import { createIssuer } from "agent-identity-auth/issuer";
 
 // What is tested: your own app, which is given the middleware.
 const createApp = (agents: RequestHandler) =>
   express()
-    .get("/tasks", agents, (req, res) => res.json({ agent: req.agentIdentity?.agentRuntimeId }))
+    .get("/tasks", agents, (req, res) => res.json({ agent: agentOf(req).agentRuntimeId }))
     .use(agentIdentityErrorHandler());
 
 const issuer = await createIssuer();

@@ -1,11 +1,16 @@
 /**
- * Servers that speak `Request` and `Response`, on Node.
+ * Servers that speak `Request` and `Response`.
  * @module
  */
 
 import type { AgentIdentity } from "./protocol/agent-identity.js";
 import type { LoginRestrictions } from "./protocol/login-restrictions.js";
-import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "./verify/authenticator.js";
+import {
+  createAuthenticator,
+  type AgentIdentityAuthOptions,
+  type Authenticate,
+  type IdentityRule,
+} from "./verify/authenticator.js";
 import { credentialsOfRequest } from "./verify/credentials.js";
 import { answerOf, Refusal, toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "./verify/errors.js";
 import { ANONYMOUS, identityOrThrow, type Outcome } from "./verify/verdict.js";
@@ -13,7 +18,14 @@ import type { Verifier } from "./verify/verifier.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
-export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/authenticator.js";
+export { AgentIdentityError, isAgentIdentityError } from "./verify/errors.js";
+export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
+export { createJwksResolver } from "./verify/jwks-resolver.js";
+export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
+export type { JwksResolver, JwksStatus } from "./verify/key-source.js";
+export { createVerifier } from "./verify/verifier.js";
+export type { Verifier, VerifierOptions } from "./verify/verifier.js";
 
 /**
  * Two ways to let only authenticated requests through.
@@ -41,6 +53,17 @@ export interface AgentIdentityProtection<Identity extends AgentIdentity | undefi
    * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
    */
   restrictTo(restrictions: LoginRestrictions): Protection<AgentIdentity>;
+  /**
+   * Authenticates and applies a rule of yours. Only `true`, or a promise of it, lets a request through; otherwise it is a 403
+   * `identity_not_allowed`. What the rule throws is thrown on.
+   * @throws TypeError if it is not a function
+   */
+  require(rule: IdentityRule): Protection<AgentIdentity>;
+  /**
+   * Resolves once there is a usable key set. Short for `agents.verifier.jwks.ready()`.
+   * @throws {AgentIdentityError} `keys_unavailable`
+   */
+  ready(): Promise<void>;
   /** The core without a framework, with the same base URL and options. */
   readonly verifier: Verifier;
 }
@@ -52,15 +75,15 @@ export interface AgentIdentityProtection<Identity extends AgentIdentity | undefi
  * @throws TypeError that names the fix
  */
 export function agentIdentityAuth(
-  baseUrl: string,
+  baseUrl: string | URL,
   options?: AgentIdentityAuthOptions & { credentialsRequired?: true | undefined },
 ): AgentIdentityProtection<AgentIdentity>;
 export function agentIdentityAuth(
-  baseUrl: string,
+  baseUrl: string | URL,
   options?: AgentIdentityAuthOptions,
 ): AgentIdentityProtection<AgentIdentity | undefined>;
 export function agentIdentityAuth(
-  baseUrl: string,
+  baseUrl: string | URL,
   options?: AgentIdentityAuthOptions,
 ): AgentIdentityProtection<AgentIdentity | undefined> {
   const authenticator = createAuthenticator(baseUrl, options);
@@ -71,6 +94,11 @@ export function agentIdentityAuth(
       const restricted = restrictTo(restrictions);
       return createProtection(restricted, restricted, toError);
     },
+    require(rule) {
+      const required = authenticator.require(rule);
+      return createProtection(required, required, toError);
+    },
+    ready: () => verifier.jwks.ready(),
     verifier,
   };
 }
@@ -82,13 +110,16 @@ function createProtection<Identity extends AgentIdentity | undefined>(
 ): Protection<Identity> {
   return {
     authenticate: async (request) => identityOrThrow(await authenticate(credentialsOfRequest(request)), toError),
-    protect: (handler) =>
-      async function agentIdentity(request, ...rest) {
+    protect: (handler) => {
+      if (typeof (handler as unknown) !== "function")
+        throw new TypeError("protect takes a handler: (request, identity) => Response");
+      return async function agentIdentity(request, ...rest) {
         const verdict = await authenticateAsConfigured(credentialsOfRequest(request));
         if (verdict instanceof Refusal) return toResponse(answerOf(toError(verdict)));
         const identity = verdict === ANONYMOUS ? undefined : identityOrThrow(verdict, toError);
         return handler(request, identity as Identity, ...rest);
-      },
+      };
+    },
   };
 }
 
@@ -96,6 +127,17 @@ function createProtection<Identity extends AgentIdentity | undefined>(
 export function agentIdentityErrorResponse(error: unknown): Response | undefined {
   const answer = toErrorAnswer(error);
   return answer && toResponse(answer);
+}
+
+/**
+ * A copy of a request for an upstream, a handler or a log, without its `Authorization` header. The body goes with the copy.
+ * @example
+ * export default { fetch: agents.protect((request) => fetch(withoutCredentials(request))) };
+ */
+export function withoutCredentials(request: Request): Request {
+  const copy = new Request(request);
+  copy.headers.delete("authorization");
+  return copy;
 }
 
 function toResponse({ status, headers, body }: ErrorAnswer): Response {

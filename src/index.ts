@@ -5,19 +5,27 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentIdentity } from "./protocol/agent-identity.js";
+import {
+  checkErrorHandlerOptions,
+  HEADERS_OF_ANOTHER_ANSWER,
+  type ErrorHandlerOptions,
+} from "./middleware/error-handler.js";
 import { createMiddleware, type MiddlewareMembers } from "./middleware/middleware.js";
 import { isThenable } from "./protocol/thenable.js";
 import type { AgentIdentityAuthOptions, Authenticate } from "./verify/authenticator.js";
-import { toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
+import { identityOf } from "./verify/agent-of.js";
+import { answerOf, isAgentIdentityError, type ErrorFactory } from "./verify/errors.js";
 import { ADMITTED, admit, type Admission } from "./verify/verdict.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
-export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/authenticator.js";
 export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/agent-directory.js";
 export type { CredentialsSource } from "./verify/credentials.js";
-export type { AgentIdentityError, AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
+export { AgentIdentityError, isAgentIdentityError } from "./verify/errors.js";
+export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
 export type { JwksFetch, JwksFetchEvent, JwksResponse } from "./verify/jwks-fetch.js";
+export type { ErrorHandlerOptions } from "./middleware/error-handler.js";
 export { createJwksResolver } from "./verify/jwks-resolver.js";
 export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
 export type { JwksStore } from "./verify/jwks-store.js";
@@ -50,7 +58,7 @@ export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<A
  * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
  * @throws TypeError that names the fix
  */
-export function agentIdentityAuth(baseUrl: string, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
+export function agentIdentityAuth(baseUrl: string | URL, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
   return createMiddleware(baseUrl, options, createHandler);
 }
 
@@ -75,24 +83,38 @@ async function proceedLater(admission: Promise<Admission>, next: Next): Promise<
 }
 
 /**
- * Express error handler, mounted last: answers this package's errors with `{"error":{"message","type","code"}}` and
- * passes on all others.
+ * The caller. With `req.agentIdentity`, TypeScript makes you ask whether it is there; here, the mount has answered that.
+ * @throws Error that names the missing mount, or says that the optional mount had no credentials
+ * @example
+ * app.get("/tasks", agents, (req, res) => res.json(tasksOf(agentOf(req).agentRuntimeId)));
  */
-export function agentIdentityErrorHandler() {
+export function agentOf(req: object): AgentIdentity {
+  return identityOf(req, "req.agentIdentity");
+}
+
+/**
+ * Express error handler, mounted last: answers this package's errors with `{"error":{"message","type","code"}}` and
+ * passes on all others. For access logs, the error is then `res.err`.
+ */
+export function agentIdentityErrorHandler(options?: ErrorHandlerOptions<IncomingMessage>) {
+  const { onError } = checkErrorHandlerOptions(options, arguments.length);
   return function agentIdentityErrorHandler(
     error: unknown,
-    _req: IncomingMessage,
+    req: IncomingMessage,
     res: ServerResponse,
-    next: (error?: unknown) => void,
+    next: Next,
   ): void {
-    const answer = toErrorAnswer(error);
-    if (answer === undefined || res.headersSent) {
+    if (!isAgentIdentityError(error) || res.headersSent) {
       next(error);
       return;
     }
-    for (const [name, value] of Object.entries(answer.headers)) res.setHeader(name, value);
-    res.setHeader("Content-Length", Buffer.byteLength(answer.body)); // one that was meant for another answer cuts this one
-    res.statusCode = answer.status;
-    res.end(answer.body);
+    onError?.(error, req);
+    const { status, headers, body } = answerOf(error);
+    for (const name of HEADERS_OF_ANOTHER_ANSWER) res.removeHeader(name);
+    for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
+    res.setHeader("Content-Length", Buffer.byteLength(body));
+    res.statusCode = status;
+    (res as ServerResponse & { err?: unknown }).err = error;
+    res.end(body);
   };
 }

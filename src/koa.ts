@@ -3,17 +3,26 @@
  * @module
  */
 
-import type { IncomingMessage } from "node:http";
+import type { IncomingMessage, ServerResponse } from "node:http";
 import type { AgentIdentity } from "./protocol/agent-identity.js";
+import {
+  checkErrorHandlerOptions,
+  HEADERS_OF_ANOTHER_ANSWER,
+  type ErrorHandlerOptions,
+} from "./middleware/error-handler.js";
 import { createMiddleware, type MiddlewareMembers } from "./middleware/middleware.js";
 import { isThenable } from "./protocol/thenable.js";
 import type { AgentIdentityAuthOptions, Authenticate } from "./verify/authenticator.js";
-import { toErrorAnswer, type ErrorFactory } from "./verify/errors.js";
+import { identityOf } from "./verify/agent-of.js";
+import { answerOf, isAgentIdentityError, type ErrorFactory } from "./verify/errors.js";
 import { ADMITTED, admit, type Admission } from "./verify/verdict.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
-export type { AgentIdentityAuthOptions } from "./verify/authenticator.js";
+export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/authenticator.js";
+export { AgentIdentityError, isAgentIdentityError } from "./verify/errors.js";
+export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
+export type { ErrorHandlerOptions } from "./middleware/error-handler.js";
 export type { Authenticating, MiddlewareMembers } from "./middleware/middleware.js";
 
 /** For `new Koa<AgentIdentityState>()`. */
@@ -43,7 +52,7 @@ export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<A
  * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
  * @throws TypeError that names the fix
  */
-export function agentIdentityAuth(baseUrl: string, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
+export function agentIdentityAuth(baseUrl: string | URL, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
   return createMiddleware(baseUrl, options, createHandler);
 }
 
@@ -60,8 +69,22 @@ async function proceedLater(pending: Error | Promise<Admission>, next: () => Pro
   return next();
 }
 
+/**
+ * The caller.
+ * @throws Error that names the missing mount, or says that the optional mount had no credentials
+ * @example
+ * router.get("/tasks", agents, (ctx) => (ctx.body = tasksOf(agentOf(ctx).agentRuntimeId)));
+ */
+export function agentOf(ctx: { readonly state: object }): AgentIdentity {
+  return identityOf(ctx.state, "ctx.state.agentIdentity");
+}
+
 /** What the error handler needs of a Koa context. */
 export interface ErrorContext {
+  /** Node's own request. */
+  readonly req: IncomingMessage;
+  /** Node's own response. */
+  readonly res: ServerResponse;
   /** Whether it is too late for an answer of ours. */
   readonly headerSent: boolean;
   /** `false` where a handler has taken the answer out of Koa's hands. */
@@ -72,23 +95,30 @@ export interface ErrorContext {
   body: unknown;
   /** Sets headers of the answer. */
   set(headers: Record<string, string>): void;
+  /** Removes a header of the answer. */
+  remove(name: string): void;
 }
 
 /**
  * Koa error handler, mounted first: answers this package's errors with `{"error":{"message","type","code"}}`, which
- * Codex clients need, and throws all others on. Without it, Koa answers with status, headers and plain text.
+ * Codex clients need, and throws all others on. Without it, Koa answers with status, headers and plain text. For access
+ * logs, the error is then `ctx.res.err`.
  */
-export function agentIdentityErrorHandler() {
+export function agentIdentityErrorHandler(options?: ErrorHandlerOptions<ErrorContext>) {
+  const { onError } = checkErrorHandlerOptions(options, arguments.length);
   return async function agentIdentityErrorHandler(ctx: ErrorContext, next: () => Promise<unknown>): Promise<void> {
     try {
       await next();
     } catch (error) {
-      const answer = toErrorAnswer(error);
-      if (answer === undefined || ctx.headerSent) throw error;
-      ctx.respond = true; // whoever wanted to answer by other means has thrown instead
-      ctx.status = answer.status;
-      ctx.set({ ...answer.headers });
-      ctx.body = answer.body;
+      if (!isAgentIdentityError(error) || ctx.headerSent) throw error;
+      onError?.(error, ctx);
+      const { status, headers, body } = answerOf(error);
+      ctx.respond = true; // a handler that wanted to answer by other means has thrown instead
+      for (const name of HEADERS_OF_ANOTHER_ANSWER) ctx.remove(name);
+      ctx.status = status;
+      ctx.set({ ...headers });
+      ctx.body = body;
+      (ctx.res as ServerResponse & { err?: unknown }).err = error;
     }
   };
 }

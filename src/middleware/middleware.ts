@@ -3,17 +3,24 @@
 import type { Duplex } from "node:stream";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import type { LoginRestrictions } from "../protocol/login-restrictions.js";
-import { createAuthenticator, type AgentIdentityAuthOptions, type Authenticate } from "../verify/authenticator.js";
-import type { CredentialsSource } from "../verify/credentials.js";
+import {
+  createAuthenticator,
+  type AgentIdentityAuthOptions,
+  type Authenticate,
+  type IdentityRule,
+} from "../verify/authenticator.js";
+import { requireNodeRequest, type CredentialsSource } from "../verify/credentials.js";
 import type { ErrorFactory } from "../verify/errors.js";
+import { hideToken } from "../verify/hidden-token.js";
 import { identityOrThrow, type Outcome } from "../verify/verdict.js";
 import type { Verifier } from "../verify/verifier.js";
+import { toHttpError } from "./http-error.js";
 import { upgrade } from "./upgrade.js";
 
 /** What both a middleware and its `restrictTo` can do beside being mounted. Credentials are always required. */
 export interface Authenticating {
   /**
-   * For whatever has no middleware.
+   * For frameworks without middleware. The token leaves the headers that it is given: see `keepCredentials`.
    * @throws {AgentIdentityError}
    * @example
    * const identity = await agents.authenticate(req);
@@ -39,6 +46,19 @@ export interface MiddlewareMembers<Handler> extends Authenticating {
    * @throws TypeError if nothing is restricted: `{}`, an unset environment variable, an empty list
    */
   restrictTo(restrictions: LoginRestrictions): Handler & Authenticating;
+  /**
+   * Authenticates and applies a rule of yours. Only `true`, or a promise of it, lets a request through; otherwise it is a 403
+   * `identity_not_allowed`. What the rule throws goes to the framework unchanged.
+   * @throws TypeError if it is not a function
+   * @example
+   * app.get("/reports", agents.require((identity) => identity.planType === "enterprise"), handler);
+   */
+  require(rule: IdentityRule): Handler & Authenticating;
+  /**
+   * Resolves once there is a usable key set: for readiness probes. Short for `agents.verifier.jwks.ready()`.
+   * @throws {AgentIdentityError} `keys_unavailable`
+   */
+  ready(): Promise<void>;
   /** The core without a framework, with the same base URL and options. */
   readonly verifier: Verifier;
 }
@@ -48,22 +68,47 @@ export interface MiddlewareMembers<Handler> extends Authenticating {
  * @throws TypeError that names the fix
  */
 export function createMiddleware<Handler extends object>(
-  baseUrl: string,
+  baseUrl: string | URL,
   options: AgentIdentityAuthOptions | undefined,
   createHandler: (authenticate: Authenticate, toError: ErrorFactory) => Handler,
 ): Handler & MiddlewareMembers<Handler> {
-  const authenticator = createAuthenticator(baseUrl, options);
-  const { verifier, toError, authenticateAsConfigured } = authenticator;
+  const authenticator = createAuthenticator(baseUrl, options, hideToken);
+  const { verifier, authenticateAsConfigured } = authenticator;
+  const toError: ErrorFactory = (refusal) => toHttpError(authenticator.toError(refusal));
   const authenticating = (authenticate: Authenticate<Outcome>): Authenticating => ({
-    authenticate: async (req) => identityOrThrow(await authenticate(req), toError),
+    authenticate(req, ...rest: unknown[]) {
+      refuseMounting("authenticate", rest, "mount agents itself, as in app.use(agents)");
+      return identityOf(authenticate, req, toError);
+    },
     upgrade: (req, socket) => upgrade(authenticate, req, socket, toError),
   });
+  const handlerOf = (authenticate: Authenticate<Outcome>) =>
+    Object.assign(createHandler(authenticate, toError), authenticating(authenticate));
   return Object.assign(createHandler(authenticateAsConfigured, toError), {
     ...authenticating(authenticator.authenticate),
-    restrictTo(restrictions: LoginRestrictions) {
-      const restricted = authenticator.restrictTo(restrictions);
-      return Object.assign(createHandler(restricted, toError), authenticating(restricted));
+    restrictTo(restrictions: LoginRestrictions, ...rest: unknown[]) {
+      refuseMounting("restrictTo", rest, "call it, as in agents.restrictTo({ forcedChatgptWorkspaceId })");
+      return handlerOf(authenticator.restrictTo(restrictions));
     },
+    require(rule: IdentityRule, ...rest: unknown[]) {
+      refuseMounting("require", rest, "call it with a rule, as in agents.require((identity) => …)");
+      return handlerOf(authenticator.require(rule));
+    },
+    ready: () => verifier.jwks.ready(),
     verifier,
   });
+}
+
+async function identityOf(
+  authenticate: Authenticate<Outcome>,
+  req: CredentialsSource,
+  toError: ErrorFactory,
+): Promise<AgentIdentity> {
+  requireNodeRequest(req);
+  return identityOrThrow(await authenticate(req), toError);
+}
+
+/** A framework calls what is mounted with more than one argument, and waits for `next`, which these never call. */
+function refuseMounting(name: string, furtherArguments: unknown[], fix: string): void {
+  if (furtherArguments.length > 0) throw new TypeError(`agents.${name} is mounted as middleware: ${fix}`);
 }

@@ -4,7 +4,7 @@ import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import type { Authenticate } from "../verify/authenticator.js";
-import type { CredentialsSource } from "../verify/credentials.js";
+import { requireNodeRequest, type CredentialsSource } from "../verify/credentials.js";
 import { toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "../verify/errors.js";
 import { errorOf, identityOrThrow, type Outcome } from "../verify/verdict.js";
 
@@ -22,6 +22,7 @@ export async function upgrade(
   }
   socket.on("error", closed); // Node has taken its own listener away; this one stays
   try {
+    requireNodeRequest(req);
     const identity = identityOrThrow(await authenticate(req), toError);
     return socket.destroyed ? undefined : identity;
   } catch (error) {

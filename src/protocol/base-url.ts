@@ -17,8 +17,26 @@ export function normalizeBaseUrl(baseUrl: unknown, allowInsecureHttp = false): s
       `baseUrl is already a JWKS URL: pass the base URL without "…${JWKS_PATH}", or pass this URL as the option jwksUrl`,
     );
   }
+  refuseOtherUrls(url);
   if (CHATGPT_HOSTS.includes(url.host) && apiStyle(path) === "bare") path += "/backend-api";
   return url.origin + path;
+}
+
+/** URLs that people have at hand, and that are no base URL. @throws TypeError that names the fix */
+function refuseOtherUrls({ host, pathname }: URL): void {
+  if (host === "api.openai.com") {
+    throw new TypeError(
+      'baseUrl is the OpenAI API, which issues no Agent Identities: pass ChatGPT\'s backend, "https://chatgpt.com/backend-api"',
+    );
+  }
+  if (withoutTrailingSlashes(pathname).endsWith("/codex-backend/agent-identity")) {
+    throw new TypeError(
+      'baseUrl is the issuer (the claim iss), not the backend: pass the backend, such as "https://chatgpt.com/backend-api"',
+    );
+  }
+  if (pathname.endsWith("jwks.json") || pathname.includes("/.well-known/")) {
+    throw new TypeError("baseUrl is the URL of a document: pass the base URL, or pass this URL as the option jwksUrl");
+  }
 }
 
 /** The JWKS URL of a base that `normalizeBaseUrl` returned. */
@@ -39,15 +57,17 @@ export function deriveJwksUrl(normalizedBaseUrl: string): string {
  */
 export function parseServerUrl(name: string, value: unknown, allowInsecureHttp: boolean): URL {
   // Stricter than `new URL`, which also takes "https:host", "https:///host", backslashes and stray white space.
-  const isAbsolute = typeof value === "string" && /^https?:\/\/[^\s\\/][^\s\\]*$/i.test(value);
-  const url = isAbsolute ? tryParseUrl(value) : undefined;
-  if (!isAbsolute || url === undefined) {
-    throw new TypeError(`${name} must be an absolute http(s) URL, such as "https://chatgpt.com/backend-api"`);
+  const text = textOf(value);
+  const isAbsolute = /^https?:\/\/[^\s\\/][^\s\\]*$/i.test(text);
+  const url = isAbsolute ? tryParseUrl(text) : undefined;
+  if (url === undefined) {
+    const unset = value === undefined ? " and is undefined: is the environment variable set?" : "";
+    throw new TypeError(`${name} must be an absolute http(s) URL, such as "https://chatgpt.com/backend-api"${unset}`);
   }
   if (url.username !== "" || url.password !== "") {
     throw new TypeError(`${name} must not contain credentials: remove the part before "@"`);
   }
-  if (value.includes("?") || value.includes("#")) {
+  if (text.includes("?") || text.includes("#")) {
     throw new TypeError(`${name} must not have a query or a fragment: remove everything from the "?" or "#"`);
   }
   if (url.protocol === "http:" && !allowInsecureHttp && !isLoopback(url)) {
@@ -57,6 +77,13 @@ export function parseServerUrl(name: string, value: unknown, allowInsecureHttp: 
     );
   }
   return url;
+}
+
+/** Of a string or a `URL` object, whose realm does not matter. */
+function textOf(value: unknown): string {
+  const { href } = Object(value) as { href?: unknown };
+  if (typeof value === "string") return value;
+  return typeof href === "string" ? href : "";
 }
 
 /** `localhost`, 127.0.0.0/8 or `[::1]`. `URL` has already put every spelling of an IPv4 address into dotted form. */

@@ -1,14 +1,23 @@
 /** What every framework's middleware does, without the framework: headers in, identity or refusal out. */
 
+import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { findLoginViolation, parseLoginRestrictions, type LoginRestrictions } from "../protocol/login-restrictions.js";
 import { aBoolean, checkOptions, type OptionChecks } from "../protocol/options.js";
 import { isThenable } from "../protocol/thenable.js";
-import { printable } from "../protocol/printable.js";
 import { aRealm, aResourceMetadataUrl, DEFAULT_REALM } from "./challenge.js";
 import { anAgentDirectory, type AgentDirectory } from "./agent-directory.js";
 import { AssertionVerifier } from "./assertion-verifier.js";
-import { accountIdOf, isB64token, readCredentials, type CredentialsSource, type Scheme } from "./credentials.js";
-import { createErrorFactory, Refusal, type ErrorFactory } from "./errors.js";
+import {
+  accountIdOf,
+  authorizationTexts,
+  isB64token,
+  readCredentials,
+  requireNodeRequest,
+  type CredentialsSource,
+  type Scheme,
+} from "./credentials.js";
+import { createErrorFactory, Refusal, type AgentIdentityErrorCode, type ErrorFactory } from "./errors.js";
+import { digestOf } from "./token-verifier.js";
 import { traceVerification } from "./trace.js";
 import { ANONYMOUS, type Outcome, type Verdict } from "./verdict.js";
 import { isVerifiedIdentity } from "./verified-identity.js";
@@ -16,6 +25,12 @@ import { selectVerifier, VERIFIER_OPTION_CHECKS, type Verifier, type VerifierOpt
 
 /** Options of `agentIdentityAuth`, the same for every framework. */
 export interface AgentIdentityAuthOptions extends VerifierOptions {
+  /**
+   * `true` leaves the token in the request's headers, for an upstream or another verifier behind the mount. Default `false`:
+   * as soon as its unverified `iss` and `aud` are right, `Bearer hidden.…` stands for the token, because it holds the agent's
+   * private key and logs copy headers. `/fetch` changes no `Request`: see `withoutCredentials`.
+   */
+  keepCredentials?: boolean | undefined;
   /**
    * `false` lets a request without an `Authorization` header pass, without identity; any other failure still fails.
    * Default `true`. `restrictTo` and `authenticate` always require credentials.
@@ -26,8 +41,8 @@ export interface AgentIdentityAuthOptions extends VerifierOptions {
   /** URL of the protected resource's metadata, named in every challenge (RFC 9728 §5.1). Default: none. */
   resourceMetadata?: string | undefined;
   /**
-   * Accepts `AgentAssertion` too, which is what Codex clients send, and looks agents and tasks up here. Then
-   * `agentIdentityErrorHandler` is a must: its answer says when a task has to be registered anew. Default: none.
+   * Accepts `AgentAssertion` too, which is what Codex clients send, and looks agents and tasks up here. Mount
+   * `agentIdentityErrorHandler` then: its answer tells clients when to register a task again. Default: none.
    */
   directory?: AgentDirectory | undefined;
   /** `false` accepts `AgentAssertion` only. Default `true`. */
@@ -36,6 +51,7 @@ export interface AgentIdentityAuthOptions extends VerifierOptions {
 
 const OPTION_CHECKS: OptionChecks<AgentIdentityAuthOptions> = {
   credentialsRequired: aBoolean,
+  keepCredentials: aBoolean,
   realm: aRealm,
   resourceMetadata: aResourceMetadataUrl,
   directory: anAgentDirectory,
@@ -56,19 +72,31 @@ export interface Authenticator {
   readonly authenticateAsConfigured: Authenticate;
   /** @throws TypeError that names the fix */
   readonly restrictTo: (restrictions: LoginRestrictions) => Authenticate<Outcome>;
+  /** @throws TypeError that names the fix */
+  readonly require: (rule: IdentityRule) => Authenticate<Outcome>;
 }
 
-/** @throws TypeError that names the fix */
-export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuthOptions): Authenticator {
+/** What `require` takes: only `true` lets a request through. What it throws goes to the framework. */
+export type IdentityRule = (identity: AgentIdentity) => boolean | Promise<boolean>;
+
+/**
+ * @param hide takes the token out of a request; not for requests that cannot be changed
+ * @throws TypeError that names the fix
+ */
+export function createAuthenticator(
+  baseUrl: string | URL,
+  options?: AgentIdentityAuthOptions,
+  hide?: (request: CredentialsSource, digest: string) => void,
+): Authenticator {
   const where = "agentIdentityAuth";
-  if (typeof (baseUrl as unknown) !== "string") {
+  if (typeof (baseUrl as unknown) === "object" && "headers" in Object(baseUrl)) {
     throw new TypeError(
-      `${where}: the base URL comes first, as in app.use(${where}("https://chatgpt.com/backend-api"))`,
+      `${where} is mounted without its call: write app.use(${where}("https://chatgpt.com/backend-api"))`,
     );
   }
   const checked = checkOptions(where, options, OPTION_CHECKS);
   const { credentialsRequired = true, realm = DEFAULT_REALM, resourceMetadata } = checked;
-  const { directory, bearer = true } = checked;
+  const { directory, bearer = true, keepCredentials = false } = checked;
   const { tokens, facade: verifier } = selectVerifier(where, baseUrl, checked);
   const assertions = directory && new AssertionVerifier(directory);
   const schemes = new Map<string, Scheme>();
@@ -76,20 +104,39 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
   if (assertions) schemes.set("agentassertion", "AgentAssertion");
   if (schemes.size === 0) throw new TypeError(`${where}: bearer: false needs a directory, or nobody could get in`);
 
+  const authenticateAssertion = (envelope: string, request: CredentialsSource): Outcome | Promise<Outcome> => {
+    const verify = () => assertions?.verify(envelope, accountIdOf(request)) ?? new Refusal("scheme_unsupported");
+    return traceVerification("AgentAssertion", () => checkGrammar(verify(), envelope), noneRemembered);
+  };
+
+  const authenticateToken = (token: string, request: CredentialsSource): Outcome | Promise<Outcome> => {
+    const digest = digestOf(token);
+    const verify = () => checkGrammar(tokens.verify(token, digest), token);
+    const outcome = traceVerification("Bearer", verify, () => tokens.remembered(digest));
+    if (outcome instanceof Refusal) hideRefused(request, outcome);
+    else if (!keepCredentials) hide?.(request, digest); // it was for this verifier, or it would have been refused
+    return outcome;
+  };
+
+  const hideRefused = (request: CredentialsSource, { code }: Refusal): void => {
+    if (keepCredentials || hide === undefined || FOREIGN.has(code)) return;
+    const texts = authorizationTexts(request);
+    if (texts.some((text) => tokens.isMeant(text))) hide(request, digestOf(texts.join()));
+  };
+
   const authenticate: Authenticate<Outcome> = (request) => {
     const credentials = readCredentials(request, schemes);
-    if (credentials instanceof Refusal) return credentials;
+    if (credentials instanceof Refusal) {
+      if (credentials.code === "credentials_missing") requireNodeRequest(request);
+      else hideRefused(request, credentials);
+      return credentials;
+    }
     const { scheme, value } = credentials;
-    const isAssertion = assertions !== undefined && scheme === "AgentAssertion";
-    const verify = () => {
-      const outcome = isAssertion ? assertions.verify(value, accountIdOf(request)) : tokens.verify(value);
-      return isMalformed(outcome) && !isB64token(value) ? new Refusal("request_malformed") : outcome;
-    };
-    return traceVerification(scheme, verify, () => (isAssertion ? undefined : tokens.remembered(value)));
+    return scheme === "Bearer" ? authenticateToken(value, request) : authenticateAssertion(value, request);
   };
 
   const restrictedBy =
-    (restrict: (outcome: Outcome) => Outcome): Authenticate<Outcome> =>
+    (restrict: (outcome: Outcome) => Outcome | Promise<Outcome>): Authenticate<Outcome> =>
     (request) => {
       const outcome = authenticate(request);
       if (!isThenable(outcome)) return restrict(outcome);
@@ -109,12 +156,22 @@ export function createAuthenticator(baseUrl: string, options?: AgentIdentityAuth
     restrictTo(restrictions) {
       return restrictedBy(createRestriction(restrictions));
     },
+    require(rule) {
+      return restrictedBy(createRequirement(rule));
+    },
   };
 }
 
-/** What is malformed is found out at once, without a promise. */
-function isMalformed(outcome: Outcome | Promise<Outcome>): boolean {
-  return outcome instanceof Refusal && (outcome.code === "token_malformed" || outcome.code === "assertion_malformed");
+const noneRemembered = () => undefined;
+
+/** Of tokens that are for somebody else: these are left alone. */
+const FOREIGN: ReadonlySet<AgentIdentityErrorCode> = new Set(["issuer_invalid", "audience_invalid"]);
+
+/** What is malformed is found out at once, without a promise; whether it breaks the header's grammar is asked only then. */
+function checkGrammar(outcome: Outcome | Promise<Outcome>, value: string): Outcome | Promise<Outcome> {
+  const isMalformed =
+    outcome instanceof Refusal && (outcome.code === "token_malformed" || outcome.code === "assertion_malformed");
+  return isMalformed && !isB64token(value) ? new Refusal("request_malformed") : outcome;
 }
 
 /** @throws TypeError for what would let everyone in */
@@ -133,6 +190,26 @@ function createRestriction(restrictions: LoginRestrictions): (outcome: Outcome) 
   return (outcome) => {
     if (!isVerifiedIdentity(outcome)) return outcome;
     const violation = findLoginViolation(parsed, { mode: "agentIdentity", accountId: outcome.accountId });
-    return violation ? new Refusal(violation.code, { reason: printable(violation.message) }) : outcome;
+    return violation ? new Refusal(violation.code, { reason: RESTRICTION_REASONS[violation.code] }) : outcome;
+  };
+}
+
+/** Codex's own words name the agent's account, which belongs in no log of ours. */
+const RESTRICTION_REASONS = {
+  login_method_not_allowed: "agent identities are refused by forcedLoginMethod",
+  workspace_not_allowed: "the agent's account is not in forcedChatgptWorkspaceId",
+} as const;
+
+/** @throws TypeError */
+function createRequirement(rule: IdentityRule): (outcome: Outcome) => Outcome | Promise<Outcome> {
+  if (typeof (rule as unknown) !== "function") {
+    throw new TypeError('require takes a function, as in agents.require((identity) => identity.planType === "pro")');
+  }
+  return (outcome) => {
+    if (!isVerifiedIdentity(outcome)) return outcome;
+    const decide = (answer: unknown): Outcome =>
+      answer === true ? outcome : new Refusal("identity_not_allowed", { reason: "the rule did not give true" });
+    const answer = rule(outcome);
+    return isThenable(answer) ? (async () => decide(await answer))() : decide(answer);
   };
 }

@@ -1,5 +1,6 @@
 /** Reads the `Authorization` header (RFC 9110 §11.4, RFC 6750 §2.1). Header only: never the query or the body. */
 
+import { receivedAuthorization } from "./hidden-token.js";
 import { Refusal, type AgentIdentityErrorCode } from "./errors.js";
 
 /** What credentials are read from; `IncomingMessage` is one. */
@@ -18,9 +19,35 @@ export interface CredentialsSource {
  * The credentials of a `Request`. Its `Headers` join two of a name by a comma, which no b64token contains: two
  * `Authorization` headers are refused here too.
  */
-export function credentialsOfRequest({ headers }: { readonly headers: Pick<Headers, "get"> }): CredentialsSource {
+export function credentialsOfRequest(request: { readonly headers: Pick<Headers, "get"> }): CredentialsSource {
+  const { headers } = Object(request) as { headers: Pick<Headers, "get"> };
+  if (typeof (Object(headers) as { get?: unknown }).get !== "function") {
+    throw new TypeError(
+      "this is not a fetch Request: for Node's own requests, take agentIdentityAuth of agent-identity-auth",
+    );
+  }
   const read = (name: string) => headers.get(name) ?? undefined;
   return { headers: { authorization: read("authorization"), [ACCOUNT_HEADER]: read(ACCOUNT_HEADER) } };
+}
+
+/** @throws TypeError for what is no request of Node's, which names the mistake */
+export function requireNodeRequest(source: unknown): asserts source is CredentialsSource {
+  const { headers } = Object(source) as { headers?: unknown };
+  if (typeof headers !== "object" || headers === null) {
+    throw new TypeError("pass the request: an object with the member headers");
+  }
+  if (typeof (headers as { get?: unknown }).get === "function") {
+    throw new TypeError("this is a fetch Request: take agentIdentityAuth of agent-identity-auth/fetch for it");
+  }
+}
+
+/** Each `Authorization` header that was received: where there are two, Node keeps one of them in `headers`. */
+export function authorizationTexts({ headers, rawHeaders = [] }: CredentialsSource): string[] {
+  const texts = [receivedAuthorization(headers) ?? ""];
+  for (let i = findAuthorization(rawHeaders); i >= 0; i = findAuthorization(rawHeaders, i + 2)) {
+    texts.push(rawHeaders[i + 1] ?? "");
+  }
+  return texts;
 }
 
 /** Sent by Codex beside an AgentAssertion. */
@@ -46,12 +73,12 @@ export function readCredentials(
   { headers, rawHeaders }: CredentialsSource,
   schemes: ReadonlyMap<string, Scheme>,
 ): Credentials | Refusal {
-  const authorization = Object.hasOwn(headers, "authorization") ? headers.authorization : undefined;
-  if (rawHeaders !== undefined && countAuthorizationHeaders(rawHeaders) > 1) return new Refusal("request_malformed");
-  if (authorization !== undefined && typeof (authorization as unknown) !== "string") {
+  const authorization = receivedAuthorization(headers);
+  if (rawHeaders !== undefined && hasTwo(rawHeaders)) return new Refusal("request_malformed");
+  if (authorization === undefined) return new Refusal("credentials_missing");
+  if (typeof (authorization as unknown) !== "string") {
     throw new TypeError("headers.authorization is not a string: pass the request's headers as Node gives them");
   }
-  if (authorization === undefined) return new Refusal("credentials_missing");
   // What is accepted ends at the first space. A regular expression here would cost as much as all the rest of this.
   const end = authorization.indexOf(" ");
   const scheme = schemes.get(authorization.slice(0, Math.max(end, 0)).toLowerCase());
@@ -69,6 +96,20 @@ export function isB64token(value: string): boolean {
   return B64TOKEN.test(value);
 }
 
+function hasTwo(rawHeaders: readonly string[]): boolean {
+  const first = findAuthorization(rawHeaders);
+  return first >= 0 && findAuthorization(rawHeaders, first + 2) >= 0;
+}
+
+/** Where in `rawHeaders` the name of an `Authorization` header stands, with its value after it; -1 for nowhere. */
+export function findAuthorization(rawHeaders: readonly string[], from = 0): number {
+  for (let i = from; i < rawHeaders.length; i += 2) {
+    const name = rawHeaders[i];
+    if (name?.length === "authorization".length && name.toLowerCase() === "authorization") return i;
+  }
+  return -1;
+}
+
 /** Of a value that does not begin with an accepted scheme and a space. */
 function failureWithoutCredentials(
   authorization: string,
@@ -77,13 +118,4 @@ function failureWithoutCredentials(
   if (/^[ \t]*$/.test(authorization)) return "credentials_missing";
   const scheme = SCHEME.exec(authorization)?.[0] ?? "";
   return schemes.has(scheme.toLowerCase()) ? "request_malformed" : "scheme_unsupported";
-}
-
-function countAuthorizationHeaders(rawHeaders: readonly string[]): number {
-  let count = 0;
-  for (let i = 0; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i];
-    if (name?.length === "authorization".length && name.toLowerCase() === "authorization") count++;
-  }
-  return count;
 }

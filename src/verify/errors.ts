@@ -1,9 +1,8 @@
 /**
- * What a caller gets on failure: one closed table of codes, and the factory that makes `http-errors` objects of them.
+ * What a caller gets on failure: one closed table of codes, and the factory that makes errors of them.
  * Message, header and body come from the table alone: never from the token, a library's message or a URL.
  */
 
-import createError from "http-errors";
 import { buildChallenge, DEFAULT_REALM, type ChallengeParameters } from "./challenge.js";
 
 const FAILURES = {
@@ -37,6 +36,7 @@ const FAILURES = {
     message: "This way of signing in is not allowed here.",
   },
   workspace_not_allowed: { status: 403, error: "insufficient_scope", message: "This workspace is not allowed here." },
+  identity_not_allowed: { status: 403, error: "insufficient_scope", message: "This agent is not allowed here." },
   directory_unavailable: { status: 503, message: "Agents cannot be looked up at the moment. Try again later." },
   keys_unavailable: { status: 503, message: "The signing keys are unavailable at the moment. Try again later." },
 } as const satisfies Record<string, { status: 400 | 401 | 403 | 503; error?: string; message: string }>;
@@ -44,28 +44,9 @@ const FAILURES = {
 /** Why a request or a token was refused: see the table of errors in the README for what to do about each. */
 export type AgentIdentityErrorCode = keyof typeof FAILURES;
 
-/**
- * An `http-errors` object: Express and Koa answer with its `status` and `headers`. `message` is fixed by `code` and
- * safe to show.
- */
-export interface AgentIdentityError extends Error {
-  /** Stable: to be decided by. */
-  readonly code: AgentIdentityErrorCode;
-  /** 400 and 401 are the caller's to mend, 403 is a login restriction, 503 an outage. */
-  readonly status: 400 | 401 | 403 | 503;
-  /** The same, under the name that Express reads. */
-  readonly statusCode: 400 | 401 | 403 | 503;
-  /** Also of a 503: the message is fit for the caller. */
-  readonly expose: true;
-  /** `Cache-Control`, and `WWW-Authenticate` (RFC 6750 §3) or `Retry-After`. */
-  readonly headers: Readonly<Record<string, string>>;
-  /** For the operator's log, not for the caller. Not enumerable. */
-  readonly cause?: AgentIdentityErrorCause;
-}
-
-/** What an operator needs to know of a failure. No token and no claim is in it. */
-export interface AgentIdentityErrorCause {
-  /** What was wrong with the keys or the directory, or which restriction was violated. */
+/** For the operator's log, not for the caller. No token, no claim and no account is in it. */
+export interface AgentIdentityErrorCause extends Error {
+  /** What was wrong with the keys, the directory or the token, or which restriction was violated. */
   readonly reason?: string;
   /** The key id that the token names: the sender's text, cut to 256 characters, without control characters. */
   readonly kid?: string;
@@ -77,27 +58,110 @@ export interface AgentIdentityErrorCause {
   readonly keySetAge?: number;
 }
 
+type Details = Pick<AgentIdentityErrorCause, "reason" | "kid" | "jwksUrl" | "kids" | "keySetAge">;
+
+/** By which two copies of the package in one process recognise each other's errors. */
+const BRAND = Symbol.for("agent-identity-auth.AgentIdentityError");
+
+/**
+ * Why a request or a token was refused. Frameworks answer with its `status` and `headers`; `message` is fixed by `code` and
+ * safe to show. It has no stack: a refusal is no fault of the server's code.
+ * @example
+ * app.use((error, req, res, next) => {
+ *   if (isAgentIdentityError(error)) log.info({ code: error.code, cause: error.cause });
+ *   next(error);
+ * });
+ */
+export class AgentIdentityError extends Error {
+  /** Stable. Branch on this, not on `message`. */
+  code: AgentIdentityErrorCode;
+  /** 400 and 401: the caller has to change something. 403: a restriction of yours. 503: an outage. */
+  status: 400 | 401 | 403 | 503;
+  /** The same, under the name that Express reads. */
+  statusCode: 400 | 401 | 403 | 503;
+  /** The message may be shown to the caller, that of a 503 too. */
+  expose = true as const;
+  /** `Cache-Control`, and `WWW-Authenticate` (RFC 6750 §3) or `Retry-After`. */
+  headers: Record<string, string>;
+  readonly #details: Details | undefined;
+
+  static {
+    Object.defineProperty(this.prototype, "name", { value: "AgentIdentityError", configurable: true, writable: true });
+    Object.defineProperty(this.prototype, BRAND, { value: true });
+  }
+
+  private constructor({ code, details }: Refusal, headers: Record<string, string>) {
+    const { status, message } = FAILURES[code];
+    super(message);
+    this.code = code;
+    this.status = this.statusCode = status;
+    this.headers = headers;
+    this.#details = details;
+  }
+
+  /** @internal */
+  static of(refusal: Refusal, headers: Record<string, string>): AgentIdentityError {
+    return withoutStack(() => new AgentIdentityError(refusal, headers));
+  }
+
+  /** For the operator's log, not for the caller. `undefined` where the code says all there is to say. */
+  override get cause(): AgentIdentityErrorCause | undefined {
+    const details = #details in this ? this.#details : undefined; // not on the prototype itself
+    if (details === undefined) return undefined;
+    const { reason = `no trusted key has the kid ${details.kid ?? ""}` } = details;
+    const cause = withoutStack(() => Object.assign(new Error(reason), details, { reason }));
+    this.cause = cause;
+    return cause;
+  }
+
+  override set cause(cause: AgentIdentityErrorCause | undefined) {
+    Object.defineProperty(this, "cause", { value: cause, configurable: true, writable: true });
+  }
+}
+
+/** Whether a value is an error of this package, be it of another copy of it in the same process. */
+export function isAgentIdentityError(value: unknown): value is AgentIdentityError {
+  return typeof value === "object" && value !== null && (value as { [BRAND]?: unknown })[BRAND] === true;
+}
+
+/** Frozen intrinsics do not let the limit be set: then the stack is captured. */
+const canOmitStack = ((): boolean => {
+  try {
+    const { stackTraceLimit } = Error;
+    Error.stackTraceLimit = stackTraceLimit;
+    return true;
+  } catch {
+    return false;
+  }
+})();
+
+/** A stack costs more than all the rest of a refusal. */
+function withoutStack<T>(create: () => T): T {
+  if (!canOmitStack) return create();
+  const { stackTraceLimit } = Error;
+  Error.stackTraceLimit = 0;
+  try {
+    return create();
+  } finally {
+    Error.stackTraceLimit = stackTraceLimit;
+  }
+}
+
 /** Why a request or a token is refused. A value, not an exception: a throw inside this package is a bug, not a 401. */
 export class Refusal {
   readonly code: AgentIdentityErrorCode;
-  readonly cause: AgentIdentityErrorCause | undefined;
+  readonly details: Details | undefined;
   /** Seconds, for a 503. */
   readonly retryAfter: number | undefined;
 
-  constructor(code: AgentIdentityErrorCode, cause?: AgentIdentityErrorCause, retryAfter?: number) {
+  constructor(code: AgentIdentityErrorCode, details?: Details, retryAfter?: number) {
     this.code = code;
-    this.cause = cause && Object.freeze(cause);
+    this.details = details;
     this.retryAfter = retryAfter;
   }
 }
 
 export type ErrorFactory = (refusal: Refusal) => AgentIdentityError;
-
-const ownErrors = new WeakSet();
-
-function isAgentIdentityError(error: unknown): error is AgentIdentityError {
-  return typeof error === "object" && error !== null && ownErrors.has(error);
-}
 
 /** Builds every challenge once; each call of the factory makes a new error object. */
 export function createErrorFactory(parameters: ChallengeParameters): ErrorFactory {
@@ -110,16 +174,11 @@ export function createErrorFactory(parameters: ChallengeParameters): ErrorFactor
       }),
   );
   return (refusal) => {
-    const { status, message } = FAILURES[refusal.code];
     const headers: Record<string, string> = { "Cache-Control": "no-store" };
     const challenge = challenges.get(refusal.code);
     if (challenge !== undefined) headers["WWW-Authenticate"] = challenge;
     if (refusal.retryAfter !== undefined) headers["Retry-After"] = String(refusal.retryAfter);
-    // `expose` is said because http-errors hides the message of every 5xx.
-    const error = createError(status, message, { code: refusal.code, headers, expose: true });
-    if (refusal.cause) Object.defineProperty(error, "cause", { value: refusal.cause, enumerable: false });
-    ownErrors.add(error);
-    return error as unknown as AgentIdentityError;
+    return AgentIdentityError.of(refusal, headers);
   };
 }
 
@@ -140,7 +199,7 @@ export interface ErrorAnswer {
   readonly body: string;
 }
 
-/** `undefined` if the error is none of ours. */
+/** `undefined` if the error is not one of this package. */
 export function toErrorAnswer(error: unknown): ErrorAnswer | undefined {
   return isAgentIdentityError(error) ? answerOf(error) : undefined;
 }

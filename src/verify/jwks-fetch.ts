@@ -11,7 +11,7 @@ import { parseKeySet, type KeySet } from "./key-set.js";
 /** What is used of `fetch`; the global one fits, and undici's. */
 export type JwksFetch = (
   url: string,
-  init: { headers: Record<string, string>; redirect: "manual"; signal: AbortSignal; cache?: "no-store" },
+  init: { headers: Record<string, string>; redirect: "manual"; signal?: AbortSignal; cache?: "no-store" },
 ) => Promise<JwksResponse>;
 
 /** What is used of a `Response`. */
@@ -100,8 +100,13 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
   const headers: Record<string, string> = { accept: "application/jwk-set+json, application/json" };
   // Minutes pass between two fetches: a connection that was kept would be one that the endpoint is about to close.
   if (fetch === undefined) headers["connection"] = "close";
-  const init = ownProperties({ headers, redirect: "manual" as const, signal });
-  const response = await (fetch ?? globalThis.fetch)(url, acceptsNoStore() ? Object.assign(init, NO_STORE) : init);
+  const init = ownProperties({
+    headers,
+    redirect: "manual" as const,
+    ...accepted({ signal }),
+    ...accepted({ cache: "no-store" as const }), // a key that is withdrawn must not live on in an HTTP cache
+  });
+  const response = await (fetch ?? globalThis.fetch)(url, init);
   const { status } = response;
   if (response.redirected) return { status, error: "the answer was redirected" };
   if (status !== 200) {
@@ -114,16 +119,16 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
   return typeof keySet === "string" ? { status, error: keySet } : { status, keySet };
 }
 
-/** No HTTP cache on the way: a key that is withdrawn must be seen to be. */
-const NO_STORE = { cache: "no-store" } as const;
-
-/** Some runtimes refuse the member `cache`, and with it every fetch. */
-function acceptsNoStore(): boolean {
+/**
+ * A member of a fetch's options, unless this runtime refuses it, and with it every fetch. Some do not know `cache`, and Node
+ * takes no signal of jsdom's. What it is for is raced as well.
+ */
+function accepted<T extends { signal: AbortSignal } | { cache: "no-store" }>(member: T): T | undefined {
   try {
-    new Request("http://localhost", NO_STORE as RequestInit);
-    return true;
+    new Request("http://localhost", member as RequestInit);
+    return member;
   } catch {
-    return false;
+    return undefined;
   }
 }
 

@@ -83,7 +83,7 @@ const sharedResolvers = new Map<string, KeySource>();
  * A resolver to share between verifiers, with options of its own.
  * @throws TypeError that names the fix
  */
-export function createJwksResolver(baseUrl: string, options?: JwksOptions & JwksLocationOptions): JwksResolver {
+export function createJwksResolver(baseUrl: string | URL, options?: JwksOptions & JwksLocationOptions): JwksResolver {
   const checked = checkOptions("createJwksResolver", options, { ...JWKS_OPTION_CHECKS, ...JWKS_LOCATION_CHECKS });
   return createKeySource("createJwksResolver", locateJwks(baseUrl, checked), checked, checked);
 }
@@ -91,7 +91,7 @@ export function createJwksResolver(baseUrl: string, options?: JwksOptions & Jwks
 /** @throws TypeError that names the fix */
 export function selectKeySource(
   where: string,
-  baseUrl: string,
+  baseUrl: string | URL,
   location: JwksLocationOptions,
   jwks: JwksOptions | JwksResolver | undefined,
 ): KeySource {
@@ -112,7 +112,7 @@ export function selectKeySource(
   return createKeySource(where, url, location, checkOptions(`${where}: jwks`, jwks as JwksOptions, JWKS_OPTION_CHECKS));
 }
 
-function locateJwks(baseUrl: string, { jwksUrl, allowInsecureHttp = false }: JwksLocationOptions): string {
+function locateJwks(baseUrl: string | URL, { jwksUrl, allowInsecureHttp = false }: JwksLocationOptions): string {
   const base = normalizeBaseUrl(baseUrl, allowInsecureHttp);
   return jwksUrl === undefined ? deriveJwksUrl(base) : parseServerUrl("jwksUrl", jwksUrl, allowInsecureHttp).href;
 }

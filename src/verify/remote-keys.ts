@@ -4,7 +4,7 @@ import { IntrinsicPromise, monotonicNow } from "../protocol/captured-globals.js"
 import { printable } from "../protocol/printable.js";
 import { withDeadline } from "../protocol/thenable.js";
 import { BackOff } from "./back-off.js";
-import { Refusal, toVerifierError, type AgentIdentityErrorCause } from "./errors.js";
+import { Refusal, toVerifierError } from "./errors.js";
 import { fetchJwks, type JwksFetch } from "./jwks-fetch.js";
 import { readStoredKeySet, writeStoredKeySet, type JwksStore } from "./jwks-store.js";
 import type { KeySet, TrustedKey } from "./key-set.js";
@@ -224,10 +224,10 @@ export class RemoteKeys implements KeySource {
   /** @param wait ms until it is worth trying again, if not as long as the back-off */
   #unavailable(kid?: string, wait = 0): Refusal {
     const longest = Math.max(this.#backOff.remaining(monotonicNow()), wait);
-    return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(longest / 1000), 1));
+    return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(Math.round(longest) / 1000), 1));
   }
 
-  #diagnosis(kid: string | undefined): AgentIdentityErrorCause {
+  #diagnosis(kid: string | undefined): Refusal["details"] {
     return {
       jwksUrl: this.url,
       kids: this.#current?.keys.kids ?? [],

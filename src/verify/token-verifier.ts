@@ -1,13 +1,14 @@
 /** Verification of a token, and the cache of verified ones (design: a hit is a hash, a map look-up and two checks). */
 
 import { hash, webcrypto } from "node:crypto";
-import { JOSEError, JWTExpired } from "jose/errors";
-import { jwtVerify, type JWTVerifyOptions } from "jose/jwt/verify";
+import type { VerifyOptions } from "jose";
+import { JOSEError } from "jose/errors";
+import { compactVerify } from "jose/jws/compact/verify";
 import { LRUCache } from "lru-cache";
 import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
 import { ownProperties } from "../protocol/options.js";
 import { isThenable } from "../protocol/thenable.js";
-import { hasExpired, type ClaimExpectations } from "../protocol/claims.js";
+import { hasExpired, isTooOld, type ClaimExpectations } from "../protocol/claims.js";
 import { nowInSeconds } from "./clock.js";
 import { Refusal } from "./errors.js";
 import { endOfTurn } from "./event-loop-turn.js";
@@ -15,7 +16,11 @@ import type { TrustedKey } from "./key-set.js";
 import type { KeySource } from "./key-source.js";
 import type { Outcome } from "./verdict.js";
 import { verifiedIdentity } from "./verified-identity.js";
-import { decodeUnverifiedToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
+import { isPlaceholder } from "./hidden-token.js";
+import { decodeUnverifiedToken, holdsAgentToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
+
+/** The signature is all that is left to jose: the claims of this very string have been checked. */
+const JOSE_OPTIONS: VerifyOptions = ownProperties({ algorithms: ["RS256"] });
 
 interface VerifiedToken {
   readonly identity: AgentIdentity;
@@ -26,7 +31,6 @@ interface VerifiedToken {
 export class TokenVerifier {
   readonly #keys: KeySource;
   readonly #expected: ClaimExpectations;
-  readonly #joseOptions: JWTVerifyOptions;
   /** By SHA-256 of the token, so that no token is kept. */
   readonly #verified: LRUCache<string, VerifiedToken> | undefined;
   readonly #pending = new Map<string, Promise<Outcome>>();
@@ -36,21 +40,25 @@ export class TokenVerifier {
     this.#keys = keys;
     this.#expected = expected;
     // `exp` is what jose does not ask for by itself; the other claims are checked before it is called.
-    this.#joseOptions = ownProperties({ algorithms: ["RS256"], requiredClaims: ["exp"], ...expected });
     if (cacheSize > 0) this.#verified = new LRUCache(ownProperties({ max: cacheSize }));
   }
 
-  /** At once, without a promise, for a token that was verified before and whose key set is fresh. */
-  verify(token: string): Outcome | Promise<Outcome> {
-    return isOfLength(token) ? this.#verify(token, digestOf(token)) : new Refusal("token_malformed");
+  /** Whether the text of a header holds a token for this verifier, be it malformed. */
+  isMeant(authorization: string): boolean {
+    return holdsAgentToken(authorization, this.#expected);
   }
 
   /** What a cache hit would give. It does not count as a use. */
-  remembered(token: string): AgentIdentity | undefined {
-    return isOfLength(token) ? this.#verified?.peek(digestOf(token))?.identity : undefined;
+  remembered(digest: string): AgentIdentity | undefined {
+    return this.#verified?.peek(digest)?.identity;
   }
 
-  #verify(token: string, digest: string): Outcome | Promise<Outcome> {
+  /**
+   * At once, without a promise, for a token that was verified before and whose key set is fresh.
+   * @param digest of the token, by `digestOf`
+   */
+  verify(token: string, digest = digestOf(token)): Outcome | Promise<Outcome> {
+    if (digest === "") return new Refusal("token_malformed");
     const verified = this.#verified?.get(digest);
     if (verified === undefined) return this.#verifyAnew(token, digest);
     const { identity } = verified;
@@ -77,15 +85,16 @@ export class TokenVerifier {
     return this.#hasExpired(verified.identity) ? new Refusal("token_expired") : verified.identity;
   }
 
-  #hasExpired({ expiresAt }: AgentIdentity): boolean {
-    return hasExpired(expiresAt, this.#expected.clockTolerance, nowInSeconds());
+  #hasExpired({ issuedAt, expiresAt }: AgentIdentity): boolean {
+    const now = nowInSeconds();
+    return hasExpired(expiresAt, this.#expected.clockTolerance, now) || isTooOld(issuedAt, this.#expected, now);
   }
 
   #verifyAnew(token: string, digest: string): Outcome | Promise<Outcome> {
     const pending = this.#pending.get(digest);
     if (pending !== undefined) return pending;
     const unverified = decodeUnverifiedToken(token, this.#expected, nowInSeconds());
-    if (unverified instanceof Refusal) return unverified;
+    if (unverified instanceof Refusal) return unverified.code === "token_malformed" ? malformed(token) : unverified;
     const key = this.#keys.key(unverified.unverifiedKid);
     if (key instanceof Refusal) return key;
     const verification = this.#verifySignature(token, unverified, digest, key);
@@ -104,14 +113,15 @@ export class TokenVerifier {
       if (key instanceof Refusal) return key;
       await endOfTurn();
       refuseReplacedCrypto();
-      await jwtVerify(token, key.publicKey, this.#joseOptions);
-      if (!this.#keys.trusts(key)) return new Refusal("key_untrusted"); // revoked in the meantime
+      await compactVerify(token, key.publicKey, JOSE_OPTIONS);
+      // In the meantime, its key may have been withdrawn, and its time may have come.
+      if (!this.#keys.trusts(key)) return new Refusal("key_untrusted");
       const identity = verifiedIdentity(identityFromClaims(unverifiedClaims));
+      if (this.#hasExpired(identity)) return new Refusal("token_expired");
       this.#verified?.set(digest, { identity, key });
       return identity;
     } catch (error) {
-      // jose's errors hold the whole payload, and with it the agent's private key: they end here.
-      if (error instanceof JWTExpired) return new Refusal("token_expired");
+      // jose's errors end here: an error of ours has words of our own.
       if (error instanceof JOSEError) return new Refusal("signature_invalid");
       throw error;
     } finally {
@@ -132,11 +142,17 @@ function refuseReplacedCrypto(): void {
   }
 }
 
-function isOfLength(token: string): boolean {
-  return typeof token === "string" && token.length <= MAX_TOKEN_LENGTH;
+/** SHA-256 in hexadecimal: no token is kept. Empty for what is too long to be one. */
+export function digestOf(token: string): string {
+  return typeof token === "string" && token.length <= MAX_TOKEN_LENGTH ? hash("sha256", token) : "";
 }
 
-/** SHA-256, a character a byte: the shortest string that it can be. */
-function digestOf(token: string): string {
-  return hash("sha256", token, "binary");
+/** With the reason, where it is a mistake that people make. */
+function malformed(token: string): Refusal {
+  if (isPlaceholder(token)) return new Refusal("token_malformed", { reason: "hidden by an earlier mount" });
+  const hasScheme = token.slice(0, "bearer ".length).toLowerCase() === "bearer ";
+  return new Refusal(
+    "token_malformed",
+    hasScheme ? { reason: 'the token begins with "Bearer ": leave that out' } : undefined,
+  );
 }

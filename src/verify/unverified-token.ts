@@ -1,6 +1,11 @@
 /** What can be said of a token before any key is looked up: its shape, its header and its claims. Nothing is trusted. */
 
-import { decodeBase64urlJsonObject, decodeCanonicalBase64url, type JsonObject } from "../protocol/encoding.js";
+import {
+  decodeBase64urlJsonObject,
+  decodeCanonicalBase64url,
+  toJsonObject,
+  type JsonObject,
+} from "../protocol/encoding.js";
 import { findClaimFailure, type AgentIdentityClaims, type ClaimExpectations } from "../protocol/claims.js";
 import { Refusal } from "./errors.js";
 
@@ -31,6 +36,21 @@ export function decodeUnverifiedToken(
   const failure = findClaimFailure(payload, expected, now);
   if (failure !== undefined) return new Refusal(failure);
   return { unverifiedKid: kid, unverifiedClaims: payload as unknown as AgentIdentityClaims };
+}
+
+/**
+ * Whether a header holds an agent's token, and with it a private key, in whatever wrong form: without a scheme, with a
+ * character too many, two at once.
+ */
+export function holdsAgentToken(authorization: string, { issuer, audience }: ClaimExpectations): boolean {
+  const payload = authorization.length <= 2 * MAX_TOKEN_LENGTH ? authorization.split(".", 2)[1] : undefined;
+  if (payload === undefined) return false;
+  try {
+    const claims = toJsonObject(JSON.parse(Buffer.from(payload, "base64url").toString()));
+    return claims?.["iss"] === issuer && claims["aud"] === audience;
+  } catch {
+    return false;
+  }
 }
 
 function decodeShape(token: string): [header: JsonObject, payload: JsonObject] | undefined {

@@ -16,11 +16,16 @@ import { toVerifierError } from "./errors.js";
 import { JWKS_LOCATION_CHECKS, selectKeySource, type JwksLocationOptions, type JwksOptions } from "./jwks-resolver.js";
 import type { JwksResolver, KeySource } from "./key-source.js";
 import { identityOrThrow } from "./verdict.js";
-import { TokenVerifier } from "./token-verifier.js";
+import { digestOf, TokenVerifier } from "./token-verifier.js";
 import { traceVerification } from "./trace.js";
 
 /** Options of `createVerifier`. */
 export interface VerifierOptions extends JwksLocationOptions {
+  /**
+   * Seconds since `iat`, an integer of 1 or more: an older bearer token is `token_expired` although its `exp` is to come, and
+   * one whose `iat` is in the future is `token_not_yet_valid`. Default: no bound but `exp`.
+   */
+  maxTokenAge?: number | undefined;
   /** The one accepted `iss`. Default `https://chatgpt.com/codex-backend/agent-identity`, whatever the base URL. */
   issuer?: string | undefined;
   /** The one accepted `aud`. Default `codex-app-server`. */
@@ -59,6 +64,7 @@ const aTokenCache: OptionCheck = {
 };
 
 export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
+  maxTokenAge: anInteger(1, Number.MAX_SAFE_INTEGER, "seconds"),
   issuer: aNonBlankString,
   audience: aNonBlankString,
   clockTolerance: anInteger(0, 300, "seconds"),
@@ -71,7 +77,7 @@ export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
  * @param baseUrl the configured base URL, such as `https://chatgpt.com/backend-api`; there is no default
  * @throws TypeError that names the fix
  */
-export function createVerifier(baseUrl: string, options?: VerifierOptions): Verifier {
+export function createVerifier(baseUrl: string | URL, options?: VerifierOptions): Verifier {
   const checked = checkOptions("createVerifier", options, VERIFIER_OPTION_CHECKS);
   return selectVerifier("createVerifier", baseUrl, checked).facade;
 }
@@ -85,19 +91,19 @@ export interface SelectedVerifier {
 const verifiers = new WeakMap<KeySource, Map<string, SelectedVerifier>>();
 
 /** @param options already checked */
-export function selectVerifier(where: string, baseUrl: string, options: VerifierOptions): SelectedVerifier {
+export function selectVerifier(where: string, baseUrl: string | URL, options: VerifierOptions): SelectedVerifier {
   const own = ownProperties(options);
   const { issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE, clockTolerance = 60 } = own;
-  const { tokenCache = {}, jwks, jwksUrl, allowInsecureHttp } = own;
+  const { maxTokenAge, tokenCache = {}, jwks, jwksUrl, allowInsecureHttp } = own;
   const cacheSize = tokenCache === false ? 0 : readCacheSize(where, tokenCache);
   const keys = selectKeySource(where, baseUrl, { jwksUrl, allowInsecureHttp }, jwks);
 
   const ofTheseKeys = verifiers.get(keys) ?? new Map<string, SelectedVerifier>();
   verifiers.set(keys, ofTheseKeys);
-  const decidesBy = JSON.stringify([issuer, audience, clockTolerance, cacheSize]);
+  const decidesBy = JSON.stringify([issuer, audience, clockTolerance, maxTokenAge, cacheSize]);
   const selected =
     ofTheseKeys.get(decidesBy) ??
-    bundle(new TokenVerifier(keys, { issuer, audience, clockTolerance }, cacheSize), keys);
+    bundle(new TokenVerifier(keys, { issuer, audience, clockTolerance, maxTokenAge }, cacheSize), keys);
   ofTheseKeys.set(decidesBy, selected);
   return selected;
 }
@@ -109,10 +115,11 @@ function readCacheSize(where: string, tokenCache: { readonly max?: number | unde
 function bundle(tokens: TokenVerifier, jwks: JwksResolver): SelectedVerifier {
   const facade: Verifier = {
     async verify(token) {
+      const digest = digestOf(token);
       const outcome = traceVerification(
         "Bearer",
-        () => tokens.verify(token),
-        () => tokens.remembered(token),
+        () => tokens.verify(token, digest),
+        () => tokens.remembered(digest),
       );
       return identityOrThrow(await outcome, toVerifierError);
     },

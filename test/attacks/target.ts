@@ -110,7 +110,10 @@ const withAssertion = (member: object): SentHeaders => ({
 
 /** For each code, its status and a request that earns it. */
 const HARMLESS: Record<
-  Exclude<AgentIdentityErrorCode, "keys_unavailable" | "directory_unavailable" | "login_method_not_allowed">,
+  Exclude<
+    AgentIdentityErrorCode,
+    "keys_unavailable" | "directory_unavailable" | "login_method_not_allowed" | "identity_not_allowed"
+  >,
   [status: number, headers: () => SentHeaders, path?: string]
 > = {
   credentials_missing: [401, () => ({})],

@@ -29,6 +29,8 @@ function valuesFor(baseUrl: string): Values {
   const { url } = createJwksResolver(baseUrl);
   return {
     credentialsRequired: { good: [true, false], bad: noBoolean },
+    keepCredentials: { good: [true, false], bad: noBoolean },
+    maxTokenAge: { good: [10_000, 2 ** 53 - 1], bad: [0, -1, 0.5, NaN, Infinity, 2 ** 53, 60n, "60", null, [60], {}] },
     realm: {
       good: ["x", 'a "b" \\', "~".repeat(256), " x "],
       bad: ["", " ", "é", "a\r\nb", "\0", "\x7f", "😀", ...noText],

@@ -66,9 +66,13 @@ describe("a base that cannot be meant is refused, with the fix and without its t
     ["https://chatgpt.com/a\nb", NOT_ABSOLUTE],
     ["https://", NOT_ABSOLUTE],
     ["https://[::1", NOT_ABSOLUTE],
-    [undefined, NOT_ABSOLUTE],
+    [undefined, /is undefined: is the environment variable set\?$/],
+    ["https://chatgpt.com/codex-backend/agent-identity", /is the issuer \(the claim iss\)/],
+    ["https://gw.example/codex-backend/agent-identity/", /is the issuer/],
+    ["https://gw.example/keys/jwks.json", /is the URL of a document/],
+    ["https://gw.example/.well-known/jwks", /is the URL of a document/],
+    ["https://api.openai.com/v1", /is the OpenAI API/],
     [null, NOT_ABSOLUTE],
-    [new URL("https://chatgpt.com"), NOT_ABSOLUTE],
     ["https://user:secret@chatgpt.com", /must not contain credentials/],
     ["https://secret@chatgpt.com", /must not contain credentials/],
     ["https://chatgpt.com/?secret=1", /must not have a query or a fragment/],
@@ -112,4 +116,9 @@ test.each(["http://localhost", "http://127.0.0.1:1", "http://127.1.2.3", "http:/
 test("allowInsecureHttp allows plain http anywhere", () => {
   expect(normalizeBaseUrl("http://gw.example/codex", true)).toBe("http://gw.example");
   expect(normalizeBaseUrl("http://chatgpt.com", true)).toBe("http://chatgpt.com/backend-api");
+});
+
+test("a URL object is taken, whatever its realm", () => {
+  expect(normalizeBaseUrl(new URL("https://chatgpt.com/codex"))).toBe("https://chatgpt.com/backend-api");
+  expect(normalizeBaseUrl({ href: "https://gw.example/" })).toBe("https://gw.example");
 });

@@ -1,0 +1,74 @@
+/**
+ * Takes the token out of a request. It holds the agent's private key, and handlers, access logs, error trackers and proxies
+ * copy headers. A placeholder stands for it that differs by token, so that caches and rate limits which go by the header
+ * do not take one agent for another.
+ */
+
+import { findAuthorization, type CredentialsSource } from "./credentials.js";
+import { PrivateField } from "./private-field.js";
+
+type Headers = CredentialsSource["headers"];
+
+/** What the header was, kept on the headers themselves for later mounts on the same request. */
+class KeptAuthorization extends PrivateField {
+  #authorization: string | undefined;
+  #placeholder: string;
+
+  private constructor(headers: Headers, authorization: string | undefined, placeholder: string) {
+    super(headers);
+    this.#authorization = authorization;
+    this.#placeholder = placeholder;
+  }
+
+  static keep(headers: Headers, authorization: string | undefined, placeholder: string): void {
+    if (#placeholder in headers) {
+      headers.#authorization = authorization;
+      headers.#placeholder = placeholder;
+    } else {
+      new KeptAuthorization(headers, authorization, placeholder);
+    }
+  }
+
+  /** What was kept counts only while its placeholder stands: other code may have set the header since. */
+  static of(headers: Headers, current: string | undefined): string | undefined {
+    return #placeholder in headers && headers.#placeholder === current ? headers.#authorization : current;
+  }
+}
+
+/** The `Authorization` header as it was received. */
+export function receivedAuthorization(headers: Headers): string | undefined {
+  const current = Object.hasOwn(headers, "authorization") ? headers.authorization : undefined;
+  return KeptAuthorization.of(headers, current);
+}
+
+const PLACEHOLDER = "hidden.";
+
+/** Whether what stands in place of a token says that this package, or another copy of it, has hidden the token. */
+export function isPlaceholder(token: string): boolean {
+  return token.startsWith(PLACEHOLDER);
+}
+
+/**
+ * @param digest SHA-256 of the token, in hexadecimal
+ * @throws Error where the headers cannot be changed
+ */
+export function hideToken({ headers, rawHeaders = [] }: CredentialsSource, digest: string): void {
+  const { authorization } = headers;
+  const placeholder = `Bearer ${PLACEHOLDER}${digest.slice(0, 16)}`;
+  if (authorization === placeholder) return; // an earlier mount has hidden it
+  const isHidden = Reflect.set(headers, "authorization", placeholder) && hideRaw(rawHeaders, placeholder);
+  if (!isHidden || headers.authorization !== placeholder) {
+    throw new Error(
+      "the request's headers cannot be changed, so the token cannot be hidden: set keepCredentials: true",
+    );
+  }
+  KeptAuthorization.keep(headers, authorization, placeholder);
+}
+
+function hideRaw(rawHeaders: readonly string[], placeholder: string): boolean {
+  let isHidden = true;
+  for (let i = findAuthorization(rawHeaders); i >= 0; i = findAuthorization(rawHeaders, i + 2)) {
+    isHidden &&= Reflect.set(rawHeaders, i + 1, placeholder);
+  }
+  return isHidden;
+}
