@@ -6,7 +6,7 @@ import type { AgentIdentity } from "../protocol/agent-identity.js";
 import type { Authenticate } from "../verify/authenticator.js";
 import { requireNodeRequest, type CredentialsSource } from "../verify/credentials.js";
 import { toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "../verify/errors.js";
-import { errorOf, identityOrThrow, type Outcome } from "../verify/verdict.js";
+import { identityOrThrow, type Outcome } from "../verify/verdict.js";
 
 /** For what is a fault of the server, and is told to its operator by a warning. */
 const SERVER_ERROR: ErrorAnswer = { status: 500, headers: { "Cache-Control": "no-store" }, body: "" };
@@ -27,8 +27,8 @@ export async function upgrade(
     return socket.destroyed ? undefined : identity;
   } catch (error) {
     const answer = toErrorAnswer(error);
-    if (answer === undefined) process.emitWarning(errorOf(error));
     refuse(socket, answer ?? SERVER_ERROR);
+    if (answer === undefined) process.emitWarning(new Error("a WebSocket upgrade failed", { cause: error }));
     return undefined;
   }
 }

@@ -1,6 +1,7 @@
 /** Strict decoding: one spelling for one value, and nothing skipped. */
 
 import { isUtf8 } from "node:buffer";
+import { withoutStack } from "./without-stack.js";
 
 /**
  * Decodes base64url only if it is the one canonical spelling of its bytes (RFC 4648 §3.5, §5): no padding, no `+` or
@@ -19,8 +20,10 @@ export function decodeCanonicalBase64(text: string): Buffer | undefined {
 
 /** @throws if the bytes are not UTF-8 JSON without a byte-order mark, which `JSON.parse` refuses (RFC 8259 §8.1) */
 export function parseUtf8Json(bytes: Buffer): unknown {
-  if (!isUtf8(bytes)) throw new SyntaxError("not UTF-8");
-  return JSON.parse(bytes.toString());
+  return withoutStack(() => {
+    if (!isUtf8(bytes)) throw new SyntaxError("not UTF-8");
+    return JSON.parse(bytes.toString()) as unknown;
+  });
 }
 
 /**

@@ -113,22 +113,27 @@ export function createAuthenticator(
     const digest = digestOf(token);
     const verify = () => checkGrammar(tokens.verify(token, digest), token);
     const outcome = traceVerification("Bearer", verify, () => tokens.remembered(digest));
-    if (outcome instanceof Refusal) hideRefused(request, outcome);
-    else if (!keepCredentials) hide?.(request, digest); // it was for this verifier, or it would have been refused
+    if (!keepCredentials && isMeantHere(outcome, token)) hide?.(request, digest);
     return outcome;
   };
 
-  const hideRefused = (request: CredentialsSource, { code }: Refusal): void => {
-    if (keepCredentials || hide === undefined || FOREIGN.has(code)) return;
-    const texts = authorizationTexts(request);
-    if (texts.some((text) => tokens.isMeant(text))) hide(request, digestOf(texts.join()));
+  /** Its issuer and audience were right, as far as they were looked at. */
+  const isMeantHere = (outcome: Outcome | Promise<Outcome>, token: string): boolean => {
+    if (!(outcome instanceof Refusal) || MEANT.has(outcome.code)) return true;
+    return !FOREIGN.has(outcome.code) && tokens.isMeant(token);
+  };
+
+  /** A token may stand in a header that breaks the grammar, or has another scheme than those that are accepted. */
+  const hideUnread = (request: CredentialsSource): void => {
+    const text = keepCredentials ? undefined : authorizationTexts(request).find((text) => tokens.isMeant(text));
+    if (text !== undefined) hide?.(request, digestOf(text));
   };
 
   const authenticate: Authenticate<Outcome> = (request) => {
     const credentials = readCredentials(request, schemes);
     if (credentials instanceof Refusal) {
       if (credentials.code === "credentials_missing") requireNodeRequest(request);
-      else hideRefused(request, credentials);
+      else hideUnread(request);
       return credentials;
     }
     const { scheme, value } = credentials;
@@ -163,6 +168,16 @@ export function createAuthenticator(
 }
 
 const noneRemembered = () => undefined;
+
+/** Of tokens whose issuer and audience were right. */
+const MEANT: ReadonlySet<AgentIdentityErrorCode> = new Set([
+  "claims_invalid",
+  "token_expired",
+  "token_not_yet_valid",
+  "key_untrusted",
+  "signature_invalid",
+  "keys_unavailable",
+]);
 
 /** Of tokens that are for somebody else: these are left alone. */
 const FOREIGN: ReadonlySet<AgentIdentityErrorCode> = new Set(["issuer_invalid", "audience_invalid"]);

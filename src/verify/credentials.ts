@@ -66,6 +66,7 @@ export interface Credentials {
 }
 
 const SCHEME = /^[!#$%&'*+.^_`|~\w-]*/;
+const ANY = /./;
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
 /** @param schemes those that are accepted, by their name in lower case */
@@ -93,7 +94,9 @@ export function readCredentials(
  * all the rest of a cache hit, and what was verified is a b64token.
  */
 export function isB64token(value: string): boolean {
-  return B64TOKEN.test(value);
+  const isMatch = B64TOKEN.test(value);
+  ANY.exec("x"); // the engine keeps the text of the last match, and with it the header of which it is a part
+  return isMatch;
 }
 
 function hasTwo(rawHeaders: readonly string[]): boolean {

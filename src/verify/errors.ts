@@ -3,6 +3,7 @@
  * Message, header and body come from the table alone: never from the token, a library's message or a URL.
  */
 
+import { withoutStack } from "../protocol/without-stack.js";
 import { buildChallenge, DEFAULT_REALM, type ChallengeParameters } from "./challenge.js";
 
 const FAILURES = {
@@ -122,29 +123,6 @@ export class AgentIdentityError extends Error {
 /** Whether a value is an error of this package, be it of another copy of it in the same process. */
 export function isAgentIdentityError(value: unknown): value is AgentIdentityError {
   return typeof value === "object" && value !== null && (value as { [BRAND]?: unknown })[BRAND] === true;
-}
-
-/** Frozen intrinsics do not let the limit be set: then the stack is captured. */
-const canOmitStack = ((): boolean => {
-  try {
-    const { stackTraceLimit } = Error;
-    Error.stackTraceLimit = stackTraceLimit;
-    return true;
-  } catch {
-    return false;
-  }
-})();
-
-/** A stack costs more than all the rest of a refusal. */
-function withoutStack<T>(create: () => T): T {
-  if (!canOmitStack) return create();
-  const { stackTraceLimit } = Error;
-  Error.stackTraceLimit = 0;
-  try {
-    return create();
-  } finally {
-    Error.stackTraceLimit = stackTraceLimit;
-  }
 }
 
 /** Why a request or a token is refused. A value, not an exception: a throw inside this package is a bug, not a 401. */

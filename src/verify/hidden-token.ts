@@ -56,19 +56,22 @@ export function hideToken({ headers, rawHeaders = [] }: CredentialsSource, diges
   const { authorization } = headers;
   const placeholder = `Bearer ${PLACEHOLDER}${digest.slice(0, 16)}`;
   if (authorization === placeholder) return; // an earlier mount has hidden it
-  const isHidden = Reflect.set(headers, "authorization", placeholder) && hideRaw(rawHeaders, placeholder);
-  if (!isHidden || headers.authorization !== placeholder) {
-    throw new Error(
-      "the request's headers cannot be changed, so the token cannot be hidden: set keepCredentials: true",
-    );
+  try {
+    (headers as { authorization: string }).authorization = placeholder;
+    hideRaw(rawHeaders as string[], placeholder);
+  } catch {
+    throw unchangeable();
   }
+  if (headers.authorization !== placeholder) throw unchangeable();
   KeptAuthorization.keep(headers, authorization, placeholder);
 }
 
-function hideRaw(rawHeaders: readonly string[], placeholder: string): boolean {
-  let isHidden = true;
+function hideRaw(rawHeaders: string[], placeholder: string): void {
   for (let i = findAuthorization(rawHeaders); i >= 0; i = findAuthorization(rawHeaders, i + 2)) {
-    isHidden &&= Reflect.set(rawHeaders, i + 1, placeholder);
+    rawHeaders[i + 1] = placeholder;
   }
-  return isHidden;
+}
+
+function unchangeable(): Error {
+  return new Error("the request's headers cannot be changed, so the token cannot be hidden: set keepCredentials: true");
 }

@@ -3,6 +3,7 @@
 import {
   decodeBase64urlJsonObject,
   decodeCanonicalBase64url,
+  parseUtf8Json,
   toJsonObject,
   type JsonObject,
 } from "../protocol/encoding.js";
@@ -44,9 +45,9 @@ export function decodeUnverifiedToken(
  */
 export function holdsAgentToken(authorization: string, { issuer, audience }: ClaimExpectations): boolean {
   const payload = authorization.length <= 2 * MAX_TOKEN_LENGTH ? authorization.split(".", 2)[1] : undefined;
-  if (payload === undefined) return false;
+  if (payload?.[0] !== "e") return false; // which is what "{" begins with, in base64url
   try {
-    const claims = toJsonObject(JSON.parse(Buffer.from(payload, "base64url").toString()));
+    const claims = toJsonObject(parseUtf8Json(Buffer.from(payload, "base64url")));
     return claims?.["iss"] === issuer && claims["aud"] === audience;
   } catch {
     return false;

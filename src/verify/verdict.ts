@@ -56,7 +56,9 @@ async function admitLater(
 /** @throws whatever the request's own property throws */
 function setIdentity(verdict: unknown, carrier: IdentityCarrier): Admission {
   if (!isSettled(verdict)) return noVerdict();
-  carrier.agentIdentity = verdict === ANONYMOUS ? undefined : verdict;
+  const identity = verdict === ANONYMOUS ? undefined : verdict;
+  carrier.agentIdentity = identity;
+  if (carrier.agentIdentity !== identity) throw new Error("agentIdentity cannot be set: other code has defined it");
   return ADMITTED;
 }
 
@@ -79,6 +81,11 @@ function noVerdict(): Error {
  * `null`, and a promise would be waited for.
  */
 export function errorOf(thrown: unknown): Error {
-  const isError = typeof thrown === "object" && thrown !== null && !isThenable(thrown);
+  let isError = false;
+  try {
+    isError = typeof thrown === "object" && thrown !== null && !isThenable(thrown);
+  } catch {
+    // It throws when it is looked at.
+  }
   return isError ? (thrown as Error) : new Error("something was thrown that is not an error", { cause: thrown });
 }
