@@ -23,6 +23,7 @@ export const MESSAGES = {
   signature_invalid: [401, "The token's signature is not valid."],
   workspace_not_allowed: [403, "This workspace is not allowed here."],
   login_method_not_allowed: [403, "This way of signing in is not allowed here."],
+  identity_not_allowed: [403, "This agent is not allowed here."],
 } as const;
 
 const ERRORS = { 400: "invalid_request", 401: "invalid_token", 403: "insufficient_scope" };
@@ -107,6 +108,10 @@ export const REQUESTS: [name: string, headers: SentHeaders, expected: Expected, 
     ["another workspace", bearer(token), "workspace_not_allowed", "/acct-2"],
     ["another login method", bearer(token), "login_method_not_allowed", "/api-only"],
     ["no credentials where restricted", {}, "credentials_missing", "/acct-1"],
+    ["what the rule allows", bearer(token), "agent-1", "/pro"],
+    ["what the rule does not allow", bearer(mint({ plan_type: "plus" })), "identity_not_allowed", "/pro"],
+    ["no credentials where there is a rule", {}, "credentials_missing", "/pro"],
+    ["a bad token where there is a rule", bearer("abc"), "token_malformed", "/pro"],
     ["no credentials where optional", {}, "nobody", "/optional"],
     ["an empty header where optional", { Authorization: "" }, "nobody", "/optional"],
     ["a verified token where optional", bearer(token), "agent-1", "/optional"],

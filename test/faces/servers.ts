@@ -6,7 +6,7 @@ import type { RequestHandler } from "express";
 import { Hono } from "hono";
 import Koa from "koa";
 import Koa2 from "koa2";
-import type { AgentIdentity, AgentIdentityAuthOptions, LoginRestrictions } from "../../src/index.js";
+import type { AgentIdentity, AgentIdentityAuthOptions, IdentityRule, LoginRestrictions } from "../../src/index.js";
 import * as expressFace from "../../src/index.js";
 import * as fetchFace from "../../src/fetch.js";
 import * as koaFace from "../../src/koa.js";
@@ -17,6 +17,18 @@ import { bridge, type RequestHandler as FetchHandler } from "./bridge.js";
 interface Route {
   options: AgentIdentityAuthOptions;
   restrictions?: LoginRestrictions;
+  rule?: IdentityRule;
+}
+
+interface Restrictable<Restricted> {
+  restrictTo(restrictions: LoginRestrictions): Restricted;
+  require(rule: IdentityRule): Restricted;
+}
+
+/** What a route says of who may come in, if it says anything. */
+function restrict<Restricted>(agents: Restrictable<Restricted>, { restrictions, rule }: Route): Restricted | undefined {
+  if (rule) return agents.require(rule);
+  return restrictions && agents.restrictTo(restrictions);
 }
 
 const optional = { credentialsRequired: false };
@@ -31,6 +43,7 @@ const ROUTES: Record<string, Route> = {
   "/acct-1": { options: {}, restrictions: { forcedChatgptWorkspaceId: "acct-1" } },
   "/acct-2": { options: {}, restrictions: { forcedChatgptWorkspaceId: ["acct-2"] } },
   "/api-only": { options: {}, restrictions: { forcedLoginMethod: "api" } },
+  "/pro": { options: {}, rule: ({ planType }) => Promise.resolve(planType === "pro") },
   "/optional": { options: optional },
   "/assertions": { options: { directory: createDirectory(signer), realm: "tasks", resourceMetadata } },
   "/no-directory": { options: { directory: { findAgent, findTask: findAgent } } },
@@ -48,9 +61,9 @@ function expressServer(express: (typeof expressReleases)[0][1]): (baseUrl: strin
   return (baseUrl) => {
     const app = express();
     const answer: RequestHandler = (req, res) => res.json(nameOf(req.agentIdentity));
-    forEachRoute(({ options, restrictions }, path) => {
-      const agents = expressFace.agentIdentityAuth(baseUrl, options);
-      app.all(path, restrictions ? agents.restrictTo(restrictions) : agents, answer);
+    forEachRoute((route, path) => {
+      const agents = expressFace.agentIdentityAuth(baseUrl, route.options);
+      app.all(path, restrict(agents, route) ?? agents, answer);
     });
     return app.use(expressFace.agentIdentityErrorHandler());
   };
@@ -58,9 +71,9 @@ function expressServer(express: (typeof expressReleases)[0][1]): (baseUrl: strin
 
 function koaServer(Release: typeof Koa): (baseUrl: string) => RequestListener {
   return (baseUrl) => {
-    const handlers = forEachRoute(({ options, restrictions }) => {
-      const agents = koaFace.agentIdentityAuth(baseUrl, options);
-      return restrictions ? agents.restrictTo(restrictions) : agents;
+    const handlers = forEachRoute((route) => {
+      const agents = koaFace.agentIdentityAuth(baseUrl, route.options);
+      return restrict(agents, route) ?? agents;
     });
     const app = new Release<koaFace.AgentIdentityState>();
     app.use(koaFace.agentIdentityErrorHandler());
@@ -74,9 +87,9 @@ function koaServer(Release: typeof Koa): (baseUrl: string) => RequestListener {
 }
 
 function fetchHandlers(baseUrl: string): Map<string, FetchHandler> {
-  return forEachRoute(({ options, restrictions }) => {
-    const agents = fetchFace.agentIdentityAuth(baseUrl, options);
-    const protection = restrictions ? agents.restrictTo(restrictions) : agents;
+  return forEachRoute((route) => {
+    const agents = fetchFace.agentIdentityAuth(baseUrl, route.options);
+    const protection = restrict(agents, route) ?? agents;
     return protection.protect((_request, identity) => Response.json(nameOf(identity)));
   });
 }
