@@ -84,8 +84,6 @@ export class AgentIdentityError extends Error {
   expose = true as const;
   /** `Cache-Control`, and `WWW-Authenticate` (RFC 6750 §3) or `Retry-After`. */
   headers: Record<string, string>;
-  readonly #details: Details | undefined;
-
   static {
     Object.defineProperty(this.prototype, "name", { value: "AgentIdentityError", configurable: true, writable: true });
     Object.defineProperty(this.prototype, BRAND, { value: true });
@@ -97,7 +95,7 @@ export class AgentIdentityError extends Error {
     this.code = code;
     this.status = this.statusCode = status;
     this.headers = headers;
-    this.#details = details;
+    if (details !== undefined) this.cause = causeOf(details); // at once: newer Node releases inspect own properties only
   }
 
   /** @internal */
@@ -107,17 +105,18 @@ export class AgentIdentityError extends Error {
 
   /** For the operator's log, not for the caller. `undefined` where the code says all there is to say. */
   override get cause(): AgentIdentityErrorCause | undefined {
-    const details = #details in this ? this.#details : undefined; // not on the prototype itself
-    if (details === undefined) return undefined;
-    const { reason = `no trusted key has the kid ${details.kid ?? ""}` } = details;
-    const cause = withoutStack(() => Object.assign(new Error(reason), details, { reason }));
-    this.cause = cause;
-    return cause;
+    return undefined;
   }
 
+  /** Another library may set one of its own. */
   override set cause(cause: AgentIdentityErrorCause | undefined) {
     Object.defineProperty(this, "cause", { value: cause, configurable: true, writable: true });
   }
+}
+
+function causeOf(details: Details): AgentIdentityErrorCause {
+  const { reason = `no trusted key has the kid ${details.kid ?? ""}` } = details;
+  return Object.assign(new Error(reason), details, { reason });
 }
 
 /** Whether a value is an error of this package, be it of another copy of it in the same process. */

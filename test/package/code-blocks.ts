@@ -2,7 +2,7 @@
 
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
@@ -12,6 +12,14 @@ import { onTestFinished } from "vitest";
 import { mint } from "../support/agents.js";
 
 const run = promisify(execFile);
+
+/** The README and every page of `docs/` that is not generated. */
+export const PAGES: readonly string[] = [
+  "README.md",
+  ...readdirSync("docs")
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => join("docs", name)),
+];
 
 export function codeBlocks(page: string): string[] {
   return [...readFileSync(page, "utf8").matchAll(/```ts\n([^]*?)```/g)].map(([, code = ""]) => code);
