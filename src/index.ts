@@ -102,7 +102,7 @@ export function agentIdentityErrorHandler(options?: ErrorHandlerOptions<Incoming
     error: unknown,
     req: IncomingMessage,
     res: ServerResponse,
-    next: Next,
+    next: (error?: unknown) => void,
   ): void {
     if (!isAgentIdentityError(error) || res.headersSent) {
       next(error);
