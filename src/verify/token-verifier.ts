@@ -125,6 +125,7 @@ export class TokenVerifier {
       if (error instanceof JOSEError) return new Refusal("signature_invalid");
       throw error;
     } finally {
+      /./.exec("x"); // the engine keeps the last match, here one of jose's: a part of the token keeps all of it
       // Never before it is pending: on every way here something was awaited.
       this.#pending.delete(digest);
     }
