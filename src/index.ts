@@ -21,7 +21,7 @@ export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/authenticator.js";
 export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/agent-directory.js";
-export type { CredentialsSource } from "./verify/credentials.js";
+export type { CredentialsSource } from "./verify/request-headers.js";
 export { AgentIdentityError, isAgentIdentityError } from "./verify/errors.js";
 export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
 export type { JwksFetch, JwksFetchEvent, JwksResponse } from "./verify/jwks-fetch.js";

@@ -9,7 +9,7 @@ import {
   type Authenticate,
   type IdentityRule,
 } from "../verify/authenticator.js";
-import { requireNodeRequest, type CredentialsSource } from "../verify/credentials.js";
+import { requireNodeRequest, type CredentialsSource } from "../verify/request-headers.js";
 import type { ErrorFactory } from "../verify/errors.js";
 import { hideToken } from "../verify/hidden-token.js";
 import { identityOrThrow, type Outcome } from "../verify/verdict.js";

@@ -4,7 +4,7 @@ import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import type { Authenticate } from "../verify/authenticator.js";
-import { requireNodeRequest, type CredentialsSource } from "../verify/credentials.js";
+import { requireNodeRequest, type CredentialsSource } from "../verify/request-headers.js";
 import { toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "../verify/errors.js";
 import { identityOrThrow, type Outcome } from "../verify/verdict.js";
 

@@ -6,6 +6,14 @@ export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof (value as { then?: unknown }).then === "function";
 }
 
+/** What `use` makes of a value: at once, or of what it resolves to. */
+export function whenSettled<T, Result>(
+  value: T | PromiseLike<T>,
+  use: (value: T) => Result | Promise<Result>,
+): Result | Promise<Result> {
+  return isThenable(value) ? (async () => use((await value)))() : use(value);
+}
+
 /** Waits for `work`, but at most `duration` ms: then for what `late` gives. The timer keeps no process alive. */
 export async function withDeadline<T, Late>(
   work: PromiseLike<T>,

@@ -3,19 +3,12 @@
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { findLoginViolation, parseLoginRestrictions, type LoginRestrictions } from "../protocol/login-restrictions.js";
 import { aBoolean, checkOptions, type OptionChecks } from "../protocol/options.js";
-import { isThenable } from "../protocol/thenable.js";
+import { whenSettled } from "../protocol/thenable.js";
 import { aRealm, aResourceMetadataUrl, DEFAULT_REALM } from "./challenge.js";
 import { anAgentDirectory, type AgentDirectory } from "./agent-directory.js";
 import { AssertionVerifier } from "./assertion-verifier.js";
-import {
-  accountIdOf,
-  authorizationTexts,
-  isB64token,
-  readCredentials,
-  requireNodeRequest,
-  type CredentialsSource,
-  type Scheme,
-} from "./credentials.js";
+import { accountIdOf, authorizationTexts, isB64token, readCredentials, type Scheme } from "./credentials.js";
+import { requireNodeRequest, type CredentialsSource } from "./request-headers.js";
 import { createErrorFactory, Refusal, type AgentIdentityErrorCode, type ErrorFactory } from "./errors.js";
 import { digestOf } from "./token-verifier.js";
 import { traceVerification } from "./trace.js";
@@ -142,11 +135,8 @@ export function createAuthenticator(
 
   const restrictedBy =
     (restrict: (outcome: Outcome) => Outcome | Promise<Outcome>): Authenticate<Outcome> =>
-    (request) => {
-      const outcome = authenticate(request);
-      if (!isThenable(outcome)) return restrict(outcome);
-      return (async () => restrict(await outcome))();
-    };
+    (request) =>
+      whenSettled(authenticate(request), restrict);
 
   return {
     verifier,
@@ -224,7 +214,6 @@ function createRequirement(rule: IdentityRule): (outcome: Outcome) => Outcome | 
     if (!isVerifiedIdentity(outcome)) return outcome;
     const decide = (answer: unknown): Outcome =>
       answer === true ? outcome : new Refusal("identity_not_allowed", { reason: "the rule did not give true" });
-    const answer = rule(outcome);
-    return isThenable(answer) ? (async () => decide(await answer))() : decide(answer);
+    return whenSettled<unknown, Outcome>(rule(outcome), decide);
   };
 }

@@ -1,19 +1,9 @@
 /** Reads the `Authorization` header (RFC 9110 §11.4, RFC 6750 §2.1). Header only: never the query or the body. */
 
-import { receivedAuthorization } from "./hidden-token.js";
+import { forgetLastMatch } from "../protocol/last-match.js";
 import { Refusal, type AgentIdentityErrorCode } from "./errors.js";
-
-/** What credentials are read from; `IncomingMessage` is one. */
-export interface CredentialsSource {
-  /** By name in lower case. */
-  readonly headers: {
-    /** Scheme and credentials. */
-    readonly authorization?: string | undefined;
-    readonly [name: string]: string | string[] | undefined;
-  };
-  /** Names and values in turn, as received. Node keeps one of two `Authorization` headers: only here are both. */
-  readonly rawHeaders?: readonly string[];
-}
+import { receivedAuthorization } from "./hidden-token.js";
+import { findAuthorization, type CredentialsSource } from "./request-headers.js";
 
 /**
  * The credentials of a `Request`. Its `Headers` join two of a name by a comma, which no b64token contains: two
@@ -28,17 +18,6 @@ export function credentialsOfRequest(request: { readonly headers: Pick<Headers, 
   }
   const read = (name: string) => headers.get(name) ?? undefined;
   return { headers: { authorization: read("authorization"), [ACCOUNT_HEADER]: read(ACCOUNT_HEADER) } };
-}
-
-/** @throws TypeError for what is no request of Node's, which names the mistake */
-export function requireNodeRequest(source: unknown): asserts source is CredentialsSource {
-  const { headers } = Object(source) as { headers?: unknown };
-  if (typeof headers !== "object" || headers === null) {
-    throw new TypeError("pass the request: an object with the member headers");
-  }
-  if (typeof (headers as { get?: unknown }).get === "function") {
-    throw new TypeError("this is a fetch Request: take agentIdentityAuth of agent-identity-auth/fetch for it");
-  }
 }
 
 /** Each `Authorization` header that was received: where there are two, Node keeps one of them in `headers`. */
@@ -66,7 +45,6 @@ export interface Credentials {
 }
 
 const SCHEME = /^[!#$%&'*+.^_`|~\w-]*/;
-const ANY = /./;
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
 /** @param schemes those that are accepted, by their name in lower case */
@@ -95,22 +73,13 @@ export function readCredentials(
  */
 export function isB64token(value: string): boolean {
   const isMatch = B64TOKEN.test(value);
-  ANY.exec("x"); // the engine keeps the text of the last match, and with it the header of which it is a part
+  forgetLastMatch();
   return isMatch;
 }
 
 function hasTwo(rawHeaders: readonly string[]): boolean {
   const first = findAuthorization(rawHeaders);
   return first >= 0 && findAuthorization(rawHeaders, first + 2) >= 0;
-}
-
-/** Where in `rawHeaders` the name of an `Authorization` header stands, with its value after it; -1 for nowhere. */
-export function findAuthorization(rawHeaders: readonly string[], from = 0): number {
-  for (let i = from; i < rawHeaders.length; i += 2) {
-    const name = rawHeaders[i];
-    if (name?.length === "authorization".length && name.toLowerCase() === "authorization") return i;
-  }
-  return -1;
 }
 
 /** Of a value that does not begin with an accepted scheme and a space. */
@@ -120,5 +89,6 @@ function failureWithoutCredentials(
 ): AgentIdentityErrorCode {
   if (/^[ \t]*$/.test(authorization)) return "credentials_missing";
   const scheme = SCHEME.exec(authorization)?.[0] ?? "";
+  forgetLastMatch(); // a token without a scheme matches too
   return schemes.has(scheme.toLowerCase()) ? "request_malformed" : "scheme_unsupported";
 }

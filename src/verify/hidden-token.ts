@@ -4,7 +4,7 @@
  * do not take one agent for another.
  */
 
-import { findAuthorization, type CredentialsSource } from "./credentials.js";
+import { findAuthorization, type CredentialsSource } from "./request-headers.js";
 import { PrivateField } from "./private-field.js";
 
 type Headers = CredentialsSource["headers"];

@@ -7,6 +7,7 @@ import { compactVerify } from "jose/jws/compact/verify";
 import { LRUCache } from "lru-cache";
 import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
 import { ownProperties } from "../protocol/options.js";
+import { forgetLastMatch } from "../protocol/last-match.js";
 import { isThenable } from "../protocol/thenable.js";
 import { hasExpired, isTooOld, type ClaimExpectations } from "../protocol/claims.js";
 import { nowInSeconds } from "./clock.js";
@@ -121,11 +122,11 @@ export class TokenVerifier {
       this.#verified?.set(digest, { identity, key });
       return identity;
     } catch (error) {
-      // jose's errors end here: an error of ours has words of our own.
+      // The caller gets this package's own words, never those of jose's error.
       if (error instanceof JOSEError) return new Refusal("signature_invalid");
       throw error;
     } finally {
-      /./.exec("x"); // the engine keeps the last match, here one of jose's: a part of the token keeps all of it
+      forgetLastMatch(); // of a regular expression of jose's
       // Never before it is pending: on every way here something was awaited.
       this.#pending.delete(digest);
     }

@@ -3,7 +3,7 @@
 import { channel } from "node:diagnostics_channel";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { monotonicNow } from "../protocol/captured-globals.js";
-import { isThenable } from "../protocol/thenable.js";
+import { whenSettled } from "../protocol/thenable.js";
 import { Refusal, type AgentIdentityErrorCode } from "./errors.js";
 import type { Outcome } from "./verdict.js";
 import { isVerifiedIdentity } from "./verified-identity.js";
@@ -44,7 +44,5 @@ export function traceVerification(
     verifyChannel.publish(event);
     return outcome;
   };
-  const outcome = verify();
-  if (!isThenable(outcome)) return publish(outcome);
-  return (async () => publish(await outcome))();
+  return whenSettled(verify(), publish);
 }

@@ -23,6 +23,7 @@ const REQUESTS: [headers: SentHeaders, status: number][] = [
   [{ Authorization: [`Bearer ${mint(override(6))}`, "Bearer x"] }, 400],
   [bearer(`${mint(override(7))} x`), 400],
   [bearer(`${mint(override(8))}x`), 401],
+  [{ Authorization: mint(override(9)) }, 401],
 ];
 
 /** The text as it is, and as it is inside of base64url, wherever it begins in a group of three bytes. */

@@ -142,7 +142,7 @@ test.each<[string, IdentityCarrier, RegExp]>([
   }
 });
 
-test("nobody takes the place of whoever was there, or is inherited", async () => {
+test("an anonymous request has no identity, whatever was set before or is inherited", async () => {
   for (const verdict of [ANONYMOUS, Promise.resolve(ANONYMOUS)]) {
     for (const carrier of [{}, { agentIdentity: identity }, Object.create({ agentIdentity: identity }) as object]) {
       expect((await decide(() => verdict, carrier)).admission).toBe(ADMITTED);
