@@ -11,7 +11,7 @@ export function whenSettled<T, Result>(
   value: T | PromiseLike<T>,
   use: (value: T) => Result | Promise<Result>,
 ): Result | Promise<Result> {
-  return isThenable(value) ? (async () => use((await value)))() : use(value);
+  return isThenable(value) ? (async () => use(await value))() : use(value);
 }
 
 /** Waits for `work`, but at most `duration` ms: then for what `late` gives. The timer keeps no process alive. */
