@@ -17,7 +17,8 @@ export class BackOff {
     this.#failures++;
     const ceiling = Math.min(FIRST_DELAY * 2 ** this.#failures, LONGEST_DELAY);
     const delay = ceiling * (0.5 + Math.random() / 2);
-    this.#retryAt = now + Math.max(delay, Math.min(asked, LONGEST_DELAY));
+    // Whole ms: a caller who waits as many seconds as it was told finds the delay over.
+    this.#retryAt = Math.floor(now + Math.max(delay, Math.min(asked, LONGEST_DELAY)));
   }
 
   succeeded(): void {

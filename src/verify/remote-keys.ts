@@ -143,7 +143,7 @@ export class RemoteKeys implements KeySource {
         return this.#unavailable(kid, windowRemaining);
       }
       if (this.#backOff.remaining(now) > 0) return this.#unavailable(kid);
-      this.#window = { openedAt: now, fetchNumber: this.#fetches + 1 };
+      this.#window = { openedAt: Math.floor(now), fetchNumber: this.#fetches + 1 };
       void this.#refresh({ readStore: false });
     }
   }
@@ -224,7 +224,7 @@ export class RemoteKeys implements KeySource {
   /** @param wait ms until it is worth trying again, if not as long as the back-off */
   #unavailable(kid?: string, wait = 0): Refusal {
     const longest = Math.max(this.#backOff.remaining(monotonicNow()), wait);
-    return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(Math.round(longest) / 1000), 1));
+    return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(longest / 1000), 1));
   }
 
   #diagnosis(kid: string | undefined): Refusal["details"] {
