@@ -2,7 +2,7 @@
 
 import { createPublicKey, hash, verify, type KeyObject } from "node:crypto";
 import { promisify, types } from "node:util";
-import { LRUCache } from "lru-cache";
+import { createLRU } from "lru.min";
 import {
   assertionMessage,
   decodeAssertion,
@@ -13,6 +13,7 @@ import {
 import { canonicalPlanType } from "../protocol/claims.js";
 import { ed25519PublicKeyBytes } from "../protocol/ed25519.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
+import { ownProperties } from "../protocol/options.js";
 import { isThenable, withDeadline } from "../protocol/thenable.js";
 import { memberOf, type AgentDirectory, type DirectoryAgent } from "./agent-directory.js";
 import { nowInSeconds } from "./clock.js";
@@ -50,9 +51,9 @@ interface AgentKey {
 export class AssertionVerifier {
   readonly #directory: AgentDirectory;
   /** By the `x` of the JWK, so that a key is not imported for each request. */
-  readonly #keys = new LRUCache<string, AgentKey>({ max: CACHED_KEYS });
+  readonly #keys = createLRU<string, AgentKey>(ownProperties({ max: CACHED_KEYS }));
   /** Good signatures, by the SHA-256 of key, message and signature: real clients repeat an assertion. */
-  readonly #verdicts = new LRUCache<string, true>({ max: CACHED_VERDICTS });
+  readonly #verdicts = createLRU<string, true>(ownProperties({ max: CACHED_VERDICTS }));
 
   constructor(directory: AgentDirectory) {
     this.#directory = directory;

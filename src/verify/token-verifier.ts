@@ -4,7 +4,7 @@ import { hash, webcrypto } from "node:crypto";
 import type { VerifyOptions } from "jose";
 import { JOSEError } from "jose/errors";
 import { compactVerify } from "jose/jws/compact/verify";
-import { LRUCache } from "lru-cache";
+import { createLRU } from "lru.min";
 import { identityFromClaims, type AgentIdentity } from "../protocol/agent-identity.js";
 import { ownProperties } from "../protocol/options.js";
 import { forgetLastMatch } from "../protocol/last-match.js";
@@ -33,7 +33,7 @@ export class TokenVerifier {
   readonly #keys: KeySource;
   readonly #expected: ClaimExpectations;
   /** By SHA-256 of the token, so that no token is kept. */
-  readonly #verified: LRUCache<string, VerifiedToken> | undefined;
+  readonly #verified: ReturnType<typeof createLRU<string, VerifiedToken>> | undefined;
   readonly #pending = new Map<string, Promise<Outcome>>();
 
   /** @param cacheSize in tokens; 0 for no cache */
@@ -41,7 +41,7 @@ export class TokenVerifier {
     this.#keys = keys;
     this.#expected = expected;
     // `exp` is what jose does not ask for by itself; the other claims are checked before it is called.
-    if (cacheSize > 0) this.#verified = new LRUCache(ownProperties({ max: cacheSize }));
+    if (cacheSize > 0) this.#verified = createLRU(ownProperties({ max: cacheSize }));
   }
 
   /** Whether the text of a header holds a token for this verifier, be it malformed. */

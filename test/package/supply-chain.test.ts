@@ -10,7 +10,10 @@ interface LockEntry {
 }
 
 const { packages } = JSON.parse(readFileSync("package-lock.json", "utf8")) as { packages: Record<string, LockEntry> };
-const { dependencies } = JSON.parse(readFileSync("package.json", "utf8")) as { dependencies: Record<string, string> };
+const { dependencies, allowScripts } = JSON.parse(readFileSync("package.json", "utf8")) as {
+  dependencies: Record<string, string>;
+  allowScripts: Record<string, boolean>;
+};
 
 /** What a plain install brings along. */
 const installed = Object.entries(packages).filter(
@@ -19,24 +22,29 @@ const installed = Object.entries(packages).filter(
 
 test("these packages are installed with this one, and no others", () => {
   expect(installed.map(([path]) => path.replace(/^.*node_modules\//, "")).sort()).toEqual([
-    "@noble/ciphers",
-    "@noble/curves",
-    "@noble/hashes",
+    "blakejs",
     "depd",
     "http-errors",
     "inherits",
     "jose",
-    "lru-cache",
+    "lru.min",
     "setprototypeof",
     "signal-exit",
     "statuses",
     "toidentifier",
+    "tweetnacl",
     "write-file-atomic",
   ]);
 });
 
 test("none of them runs a script when it is installed", () => {
   expect(installed.filter(([, { hasInstallScript }]) => hasInstallScript)).toEqual([]);
+});
+
+test("nor does a package that this one is developed with", () => {
+  const withScript = Object.entries(packages).filter(([, { hasInstallScript }]) => hasInstallScript);
+  const allowed = withScript.filter(([path]) => allowScripts[path.replace(/^.*node_modules\//, "")] !== false);
+  expect(allowed).toEqual([]);
 });
 
 test("SECURITY.md says of each dependency why it is there", () => {

@@ -25,29 +25,23 @@ const CONSUMER_PACKAGES = {
 beforeAll(async () => {
   await run("npm", ["pack", "--pack-destination", directory]);
   tarball = join(directory, readdirSync(directory).find((name) => name.endsWith(".tgz")) ?? "");
-  for (const [consumer, packages] of Object.entries(CONSUMER_PACKAGES)) await install(consumer, packages);
+  const { devDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as {
+    devDependencies: Record<string, string>;
+  };
+  for (const [consumer, wanted] of Object.entries(CONSUMER_PACKAGES)) {
+    const packages = ["@types/node", ...wanted].map((name) => `${name}@${devDependencies[name] ?? ""}`);
+    await install(consumer, [tarball, ...packages]);
+  }
+  await install("typescript5", ["typescript@5.9.3"]);
 });
 
 afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-async function install(consumer: string, wanted: string[]): Promise<void> {
-  const { devDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as {
-    devDependencies: Record<string, string>;
-  };
-  const prefix = join(directory, consumer);
-  const packages = ["@types/node", ...wanted].map((name) => `${name}@${devDependencies[name] ?? ""}`);
-  await run("npm", [
-    "install",
-    "--prefix",
-    prefix,
-    "--prefer-offline",
-    "--no-audit",
-    "--no-fund",
-    tarball,
-    ...packages,
-  ]);
+async function install(project: string, packages: string[]): Promise<void> {
+  const options = ["--prefer-offline", "--no-audit", "--no-fund"];
+  await run("npm", ["install", "--prefix", join(directory, project), ...options, ...packages]);
 }
 
 test("the tarball holds the compiled modules and nothing else", async () => {
@@ -131,22 +125,63 @@ const CONSUMERS: Record<keyof typeof CONSUMER_PACKAGES, string> = {
   `,
 };
 
-const MODULES = [
-  ["nodenext", ["--module", "nodenext"]],
-  ["bundler", ["--module", "esnext", "--moduleResolution", "bundler"]],
-] as const;
+const COMPILERS = {
+  "TypeScript 5.9": join(directory, "typescript5/node_modules/typescript/bin/tsc"),
+  "this TypeScript": resolve("node_modules/typescript/bin/tsc"),
+};
 
-const compilations = Object.entries(CONSUMERS).flatMap(([consumer, code]) =>
-  MODULES.map(([resolution, moduleOptions]) => ({ consumer, code, resolution, moduleOptions })),
+interface Setting {
+  readonly compiler: keyof typeof COMPILERS;
+  readonly setting: string;
+  /** `.ts` is a CommonJS file here (the project's package.json has no `type`), and `.mts` an ES module. */
+  readonly file: "consumer.ts" | "consumer.mts";
+}
+
+/** All ways in which TypeScript finds an entry point. */
+const SETTINGS: Setting[] = [
+  { compiler: "TypeScript 5.9", setting: "--module commonjs", file: "consumer.ts" },
+  { compiler: "TypeScript 5.9", setting: "--module esnext --moduleResolution node10", file: "consumer.ts" },
+  { compiler: "TypeScript 5.9", setting: "--module esnext --moduleResolution bundler", file: "consumer.ts" },
+  { compiler: "TypeScript 5.9", setting: "--module node16", file: "consumer.mts" },
+  { compiler: "TypeScript 5.9", setting: "--module nodenext", file: "consumer.mts" },
+  { compiler: "TypeScript 5.9", setting: "--module nodenext", file: "consumer.ts" },
+  { compiler: "this TypeScript", setting: "--module commonjs", file: "consumer.ts" },
+  { compiler: "this TypeScript", setting: "--module nodenext", file: "consumer.mts" },
+  { compiler: "this TypeScript", setting: "--module esnext --moduleResolution bundler", file: "consumer.ts" },
+];
+
+/** Enough for the types of a framework: these are found in all settings, or in none. */
+const SETTINGS_OF_FRAMEWORKS = SETTINGS.filter(
+  ({ compiler, setting, file }) =>
+    (compiler === "TypeScript 5.9" && setting === "--module commonjs") ||
+    (compiler === "this TypeScript" && file === "consumer.mts"),
 );
 
-test.each(compilations)("a consumer compiles: $consumer, $resolution", async ({ consumer, code, moduleOptions }) => {
-  const cwd = join(directory, consumer);
-  writeFileSync(join(cwd, "consumer.ts"), code);
-  const options = ["--noEmit", "--strict", ...moduleOptions, "--target", "es2022", "--types", "node"];
-  await run(
-    process.execPath,
-    [resolve("node_modules/typescript/bin/tsc"), "--ignoreConfig", ...options, "consumer.ts"],
-    { cwd },
+const compilations = Object.keys(CONSUMERS).flatMap((consumer) =>
+  (consumer === "bare" ? SETTINGS : SETTINGS_OF_FRAMEWORKS).map((setting) => ({ consumer, ...setting })),
+);
+
+/** @returns what the compiler prints; "" if it finds nothing */
+async function compile(consumer: string, { compiler, setting, file }: Setting): Promise<string> {
+  const folder = mkdtempSync(join(directory, consumer, "compile-"));
+  writeFileSync(join(folder, file), CONSUMERS[consumer as keyof typeof CONSUMERS]);
+  const options = "--noEmit --strict --skipLibCheck false --esModuleInterop --target es2022 --lib es2022 --types node";
+  const args = [COMPILERS[compiler], ...options.split(" "), ...setting.split(" "), file];
+  return run(process.execPath, args, { cwd: folder }).then(
+    () => "",
+    (error: unknown) => (error as { stdout: string }).stdout,
   );
+}
+
+test.concurrent.for(compilations)(
+  "a consumer compiles: $consumer, with $compiler, $setting, from $file",
+  async ({ consumer, ...setting }, { expect }) => {
+    expect(await compile(consumer, setting)).toBe("");
+  },
+);
+
+test("with node16, which does not know that Node can require an ES module, a CommonJS file is refused", async () => {
+  const setting = { compiler: "TypeScript 5.9", setting: "--module node16", file: "consumer.ts" } as const;
+  const printed = await compile("bare", setting);
+  expect(printed.match(/error TS\d+/g)).toEqual(specifiers.map(() => "error TS1479"));
 });
