@@ -2,15 +2,20 @@ import js from "@eslint/js";
 import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
-/** The one direction in which modules may depend on each other: protocol ← verify ← login, issuer ← faces. */
-const layer = (files, ...forbidden) => ({
-  files,
+/** The one direction in which modules may depend on each other; entry points come last, and nothing imports them. */
+const order =
+  "runtime ← protocol ← verify (outcome ← keys ← tokens, assertions ← http) ← middleware, login, issuer ← testing";
+
+/** @param folders whose modules the modules of `folder` may import, beside their own */
+const layer = (folder, ...folders) => ({
+  files: [`src/${folder}/**`],
   rules: {
     "no-restricted-imports": [
       "error",
       {
         patterns: [
-          { regex: `(${forbidden.join("|")})`, message: "protocol ← verify ← middleware, login, issuer ← faces" },
+          { regex: String.raw`^(\.\./)+(?!\.\./|(${folders.join("|")})/)`, message: order },
+          { regex: "^(express|koa|hono|fastify)", message: "frameworks are for entry points" },
         ],
       },
     ],
@@ -19,11 +24,8 @@ const layer = (files, ...forbidden) => ({
 
 /** Where the package runs, other code may have replaced these: no decision may turn on whose they are. */
 const captured = ["Promise", "setTimeout", "clearTimeout", "setImmediate", "queueMicrotask", "performance"];
-const ownClasses = "Refusal|LoginError|RemoteKeys|StaticKeys";
+const ownClasses = "Refusal|LoginError|RemoteJwks|StaticJwks";
 const joseClasses = "JOSEError";
-
-const faces = String.raw`^\.\./[^/]+\.js$`;
-const frameworks = "^(express|koa|hono)";
 
 const exportOfJwk = {
   selector: 'CallExpression[callee.property.name="export"] Property[key.name="format"][value.value="jwk"]',
@@ -55,7 +57,7 @@ export default defineConfig(
     rules: {
       "no-restricted-globals": [
         "error",
-        ...captured.map((name) => ({ name, message: "take it from src/protocol/captured-globals.ts: see there why" })),
+        ...captured.map((name) => ({ name, message: "take it from src/runtime/captured-globals.ts: see there why" })),
       ],
       "no-restricted-syntax": [
         "error",
@@ -66,16 +68,22 @@ export default defineConfig(
         },
         {
           selector: `MemberExpression[object.name="globalThis"][property.name=/^(${captured.join("|")})$/]`,
-          message: "take it from src/protocol/captured-globals.ts: see there why",
+          message: "take it from src/runtime/captured-globals.ts: see there why",
         },
       ],
     },
   },
-  layer(["src/protocol/**"], faces, frameworks, String.raw`^\.\./(verify|middleware|login|issuer)/`),
-  layer(["src/verify/**"], faces, frameworks, String.raw`^\.\./(middleware|login|issuer)/`),
-  layer(["src/middleware/**"], faces, frameworks, String.raw`^\.\./(login|issuer)/`),
-  layer(["src/login/**"], faces, frameworks, String.raw`^\.\./issuer/`),
-  layer(["src/issuer/**"], faces, frameworks, String.raw`^\.\./login/`),
+  layer("runtime"),
+  layer("protocol", "runtime"),
+  layer("verify/outcome", "runtime", "protocol"),
+  layer("verify/keys", "runtime", "protocol", "outcome"),
+  layer("verify/tokens", "runtime", "protocol", "outcome", "keys"),
+  layer("verify/assertions", "runtime", "protocol", "outcome", "keys"),
+  layer("verify/http", "runtime", "protocol", "outcome", "keys", "tokens", "assertions"),
+  layer("middleware", "runtime", "protocol", "verify"),
+  layer("login", "runtime", "protocol", "verify"),
+  layer("issuer", "runtime", "protocol", "verify"),
+  layer("testing", "runtime", "protocol", "verify", "issuer"),
   {
     files: ["**/*.{js,cjs,mjs}"],
     extends: [tseslint.configs.disableTypeChecked],

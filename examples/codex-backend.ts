@@ -6,7 +6,8 @@ import type { AddressInfo } from "node:net";
 import { join } from "node:path";
 import express from "express";
 import { agentIdentityAuth, agentIdentityErrorHandler } from "agent-identity-auth";
-import { cannedCodexApi, createIssuer } from "agent-identity-auth/issuer";
+import { createIssuer } from "agent-identity-auth/issuer";
+import { cannedCodexApi } from "agent-identity-auth/testing";
 import { createTemporaryDirectory } from "./temporary-directory.js";
 
 const issuer = await createIssuer(); // { store: new Keyv(…) } to survive a restart

@@ -6,7 +6,7 @@ import type { AddressInfo } from "node:net";
 import { after, test } from "node:test";
 import express, { type RequestHandler } from "express";
 import { agentIdentityAuth, agentIdentityErrorHandler, agentOf } from "agent-identity-auth";
-import { createIssuer } from "agent-identity-auth/issuer";
+import { createTestIssuer } from "agent-identity-auth/testing";
 
 // What is tested: your own app, which is given the middleware.
 const createApp = (agents: RequestHandler) =>
@@ -14,7 +14,7 @@ const createApp = (agents: RequestHandler) =>
     .get("/tasks", agents, (req, res) => res.json({ agent: agentOf(req).agentRuntimeId }))
     .use(agentIdentityErrorHandler());
 
-const issuer = await createIssuer();
+const issuer = await createTestIssuer();
 const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { jwks: { keySet: await issuer.jwks() } });
 const server = createApp(agents.restrictTo({ forcedChatgptWorkspaceId: "acct-1" })).listen(0, "127.0.0.1");
 await once(server, "listening");

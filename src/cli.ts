@@ -8,8 +8,8 @@ import { LoginError, loginStatus, loginWithAccessToken, loginWithApiKey, type Au
 import { resolveCodexHome } from "./login/auth-config.js";
 import { removeCredentials } from "./login/auth-store.js";
 import { deriveJwksUrl, normalizeBaseUrl } from "./protocol/base-url.js";
-import type { AgentIdentityErrorCause } from "./verify/errors.js";
-import { createVerifier } from "./verify/verifier.js";
+import type { AgentIdentityErrorCause } from "./verify/outcome/errors.js";
+import { createVerifier } from "./verify/tokens/create-verifier.js";
 
 const HELP = `Usage: agent-identity-auth <command> [options]
 

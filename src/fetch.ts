@@ -10,22 +10,22 @@ import {
   type AgentIdentityAuthOptions,
   type Authenticate,
   type IdentityRule,
-} from "./verify/authenticator.js";
-import { credentialsOfRequest } from "./verify/credentials.js";
-import { answerOf, Refusal, toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "./verify/errors.js";
-import { ANONYMOUS, identityOrThrow, type Outcome } from "./verify/verdict.js";
-import type { Verifier } from "./verify/verifier.js";
+} from "./verify/http/authenticator.js";
+import { credentialsOfRequest } from "./verify/http/credentials.js";
+import { answerOf, Refusal, toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "./verify/outcome/errors.js";
+import { ANONYMOUS, identityOrThrow, type Outcome } from "./verify/outcome/verdict.js";
+import type { Verifier } from "./verify/tokens/create-verifier.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
-export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/authenticator.js";
-export { AgentIdentityError, isAgentIdentityError } from "./verify/errors.js";
-export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
-export { createJwksResolver } from "./verify/jwks-resolver.js";
-export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
-export type { JwksResolver, JwksStatus } from "./verify/key-source.js";
-export { createVerifier } from "./verify/verifier.js";
-export type { Verifier, VerifierOptions } from "./verify/verifier.js";
+export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/http/authenticator.js";
+export { AgentIdentityError, isAgentIdentityError } from "./verify/outcome/errors.js";
+export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
+export { createJwksResolver } from "./verify/keys/jwks-registry.js";
+export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-registry.js";
+export type { JwksResolver, JwksStatus } from "./verify/keys/jwks-resolver.js";
+export { createVerifier } from "./verify/tokens/create-verifier.js";
+export type { Verifier, VerifierOptions } from "./verify/tokens/create-verifier.js";
 
 /**
  * Two ways to let only authenticated requests through.
@@ -87,9 +87,9 @@ export function agentIdentityAuth(
   options?: AgentIdentityAuthOptions,
 ): AgentIdentityProtection<AgentIdentity | undefined> {
   const authenticator = createAuthenticator(baseUrl, options);
-  const { verifier, toError, authenticate, authenticateAsConfigured, restrictTo } = authenticator;
+  const { verifier, toError, authenticate, authenticateOnMount, restrictTo } = authenticator;
   return {
-    ...createProtection(authenticate, authenticateAsConfigured, toError),
+    ...createProtection(authenticate, authenticateOnMount, toError),
     restrictTo(restrictions) {
       const restricted = restrictTo(restrictions);
       return createProtection(restricted, restricted, toError);
@@ -105,7 +105,7 @@ export function agentIdentityAuth(
 
 function createProtection<Identity extends AgentIdentity | undefined>(
   authenticate: Authenticate<Outcome>,
-  authenticateAsConfigured: Authenticate,
+  authenticateOnMount: Authenticate,
   toError: ErrorFactory,
 ): Protection<Identity> {
   return {
@@ -114,7 +114,7 @@ function createProtection<Identity extends AgentIdentity | undefined>(
       if (typeof (handler as unknown) !== "function")
         throw new TypeError("protect takes a handler: (request, identity) => Response");
       return async function agentIdentity(request, ...rest) {
-        const verdict = await authenticateAsConfigured(credentialsOfRequest(request));
+        const verdict = await authenticateOnMount(credentialsOfRequest(request));
         if (verdict instanceof Refusal) return toResponse(answerOf(toError(verdict)));
         const identity = verdict === ANONYMOUS ? undefined : identityOrThrow(verdict, toError);
         return handler(request, identity as Identity, ...rest);

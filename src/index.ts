@@ -11,29 +11,29 @@ import {
   type ErrorHandlerOptions,
 } from "./middleware/error-handler.js";
 import { createMiddleware, type MiddlewareMembers } from "./middleware/middleware.js";
-import { isThenable } from "./protocol/thenable.js";
-import type { AgentIdentityAuthOptions, Authenticate } from "./verify/authenticator.js";
-import { identityOf } from "./verify/agent-of.js";
-import { answerOf, isAgentIdentityError, type ErrorFactory } from "./verify/errors.js";
-import { ADMITTED, admit, type Admission } from "./verify/verdict.js";
+import { isThenable } from "./runtime/thenable.js";
+import type { AgentIdentityAuthOptions, Authenticate } from "./verify/http/authenticator.js";
+import { identityOf } from "./verify/http/agent-of.js";
+import { answerOf, isAgentIdentityError, type ErrorFactory } from "./verify/outcome/errors.js";
+import { ADMITTED, admit, type Admission } from "./verify/outcome/verdict.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
-export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/authenticator.js";
-export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/agent-directory.js";
-export type { CredentialsSource } from "./verify/request-headers.js";
-export { AgentIdentityError, isAgentIdentityError } from "./verify/errors.js";
-export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
-export type { JwksFetch, JwksFetchEvent, JwksResponse } from "./verify/jwks-fetch.js";
+export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/http/authenticator.js";
+export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/assertions/agent-directory.js";
+export type { CredentialsSource } from "./verify/http/request-headers.js";
+export { AgentIdentityError, isAgentIdentityError } from "./verify/outcome/errors.js";
+export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
+export type { JwksFetch, JwksFetchEvent, JwksResponse } from "./verify/keys/jwks-fetch.js";
 export type { ErrorHandlerOptions } from "./middleware/error-handler.js";
-export { createJwksResolver } from "./verify/jwks-resolver.js";
-export type { JwksLocationOptions, JwksOptions } from "./verify/jwks-resolver.js";
-export type { JwksStore } from "./verify/jwks-store.js";
-export type { JwksResolver, JwksStatus } from "./verify/key-source.js";
+export { createJwksResolver } from "./verify/keys/jwks-registry.js";
+export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-registry.js";
+export type { JwksStore } from "./verify/keys/jwks-store.js";
+export type { JwksResolver, JwksStatus } from "./verify/keys/jwks-resolver.js";
 export type { Authenticating, MiddlewareMembers } from "./middleware/middleware.js";
-export type { VerifyEvent } from "./verify/trace.js";
-export { createVerifier } from "./verify/verifier.js";
-export type { Verifier, VerifierOptions } from "./verify/verifier.js";
+export type { VerifyEvent } from "./verify/outcome/diagnostics.js";
+export { createVerifier } from "./verify/tokens/create-verifier.js";
+export type { Verifier, VerifierOptions } from "./verify/tokens/create-verifier.js";
 
 declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace -- Express declares its Request so, for others to add to
@@ -64,6 +64,11 @@ export function agentIdentityAuth(baseUrl: string | URL, options?: AgentIdentity
 
 function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
   return function agentIdentity(req, _res, next) {
+    if (typeof (next as unknown) !== "function") {
+      throw new TypeError(
+        "agentIdentityAuth of agent-identity-auth is for Express: for Koa, take that of agent-identity-auth/koa",
+      );
+    }
     const admission = admit(authenticate, req, req as Express.Request, toError);
     if (isThenable(admission)) void proceedLater(admission, next);
     else proceed(admission, next);
@@ -89,7 +94,7 @@ async function proceedLater(admission: Promise<Admission>, next: Next): Promise<
  * app.get("/tasks", agents, (req, res) => res.json(tasksOf(agentOf(req).agentRuntimeId)));
  */
 export function agentOf(req: object): AgentIdentity {
-  return identityOf(req, "req.agentIdentity");
+  return identityOf(Object(req) as object, "req.agentIdentity");
 }
 
 /**

@@ -11,17 +11,17 @@ import {
   type ErrorHandlerOptions,
 } from "./middleware/error-handler.js";
 import { createMiddleware, type MiddlewareMembers } from "./middleware/middleware.js";
-import { isThenable } from "./protocol/thenable.js";
-import type { AgentIdentityAuthOptions, Authenticate } from "./verify/authenticator.js";
-import { identityOf } from "./verify/agent-of.js";
-import { answerOf, isAgentIdentityError, type ErrorFactory } from "./verify/errors.js";
-import { ADMITTED, admit, type Admission } from "./verify/verdict.js";
+import { isThenable } from "./runtime/thenable.js";
+import type { AgentIdentityAuthOptions, Authenticate } from "./verify/http/authenticator.js";
+import { identityOf } from "./verify/http/agent-of.js";
+import { answerOf, isAgentIdentityError, type ErrorFactory } from "./verify/outcome/errors.js";
+import { ADMITTED, admit, type Admission } from "./verify/outcome/verdict.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
-export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/authenticator.js";
-export { AgentIdentityError, isAgentIdentityError } from "./verify/errors.js";
-export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/errors.js";
+export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/http/authenticator.js";
+export { AgentIdentityError, isAgentIdentityError } from "./verify/outcome/errors.js";
+export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
 export type { ErrorHandlerOptions } from "./middleware/error-handler.js";
 export type { Authenticating, MiddlewareMembers } from "./middleware/middleware.js";
 
@@ -58,6 +58,11 @@ export function agentIdentityAuth(baseUrl: string | URL, options?: AgentIdentity
 
 function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
   return function agentIdentity(ctx, next) {
+    if ((ctx.req as unknown) === undefined) {
+      throw new TypeError(
+        "agentIdentityAuth of agent-identity-auth/koa is for Koa: for Express, take that of agent-identity-auth",
+      );
+    }
     const admission = admit(authenticate, ctx.req, ctx.state, toError);
     return admission === ADMITTED ? next() : proceedLater(admission, next);
   };
@@ -76,7 +81,7 @@ async function proceedLater(pending: Error | Promise<Admission>, next: () => Pro
  * router.get("/tasks", agents, (ctx) => (ctx.body = tasksOf(agentOf(ctx).agentRuntimeId)));
  */
 export function agentOf(ctx: { readonly state: object }): AgentIdentity {
-  return identityOf(ctx.state, "ctx.state.agentIdentity");
+  return identityOf(Object((Object(ctx) as Partial<typeof ctx>).state) as object, "ctx.state.agentIdentity");
 }
 
 /** What the error handler needs of a Koa context. */

@@ -1,34 +1,10 @@
 /**
- * For tests of your own code.
+ * For tests of your own code: an issuer in memory with good and bad tokens, identities without a token, and a stand-in for
+ * the Codex API.
  * @module
  */
 
-import type { AgentIdentity } from "./protocol/agent-identity.js";
-import { nowInSeconds } from "./verify/clock.js";
-import { verifiedIdentity } from "./verify/verified-identity.js";
-
 export type { AgentIdentity } from "./protocol/agent-identity.js";
-
-/**
- * An identity that `agentOf` takes for a verified one, for tests of handlers without a token. Never in a server: it is what
- * the middleware sets when it has verified a caller.
- * @param members in place of the defaults: `agentRuntimeId` `"agent-1"`, `accountId` `"acct-1"`, `chatgptUserId` `"user-1"`,
- *   `email` `null`, `planType` `"pro"`, `chatgptAccountIsFedramp` `false`, issued now, for an hour
- * @example
- * const req = { agentIdentity: fakeIdentity({ accountId: "acct-2" }) };
- * handler(req, res);
- */
-export function fakeIdentity(members: Partial<AgentIdentity> = {}): AgentIdentity {
-  const issuedAt = nowInSeconds();
-  return verifiedIdentity({
-    agentRuntimeId: "agent-1",
-    accountId: "acct-1",
-    chatgptUserId: "user-1",
-    email: null,
-    planType: "pro",
-    chatgptAccountIsFedramp: false,
-    issuedAt,
-    expiresAt: issuedAt + 3600,
-    ...members,
-  });
-}
+export { cannedCodexApi } from "./testing/canned-codex-api.js";
+export { fakeIdentity } from "./testing/fake-identity.js";
+export { createTestIssuer, type TestClaims, type TestIssuer, type TestIssuerOptions } from "./testing/test-issuer.js";

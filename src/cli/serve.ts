@@ -6,7 +6,8 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { agentIdentityAuth, agentIdentityErrorHandler } from "../index.js";
-import { cannedCodexApi, createIssuer } from "../issuer.js";
+import { createIssuer } from "../issuer.js";
+import { cannedCodexApi } from "../testing.js";
 
 export interface ServeOptions {
   port: number;

@@ -2,8 +2,8 @@
 
 import { hash } from "node:crypto";
 import type { JWK } from "jose";
-import { nowInSeconds } from "../verify/clock.js";
-import type { AgentDirectory, DirectoryAgent, DirectoryTask } from "../verify/agent-directory.js";
+import { nowInSeconds } from "../runtime/clock.js";
+import type { AgentDirectory, DirectoryAgent, DirectoryTask } from "../verify/assertions/agent-directory.js";
 import type { IssuerStore } from "./issuer-store.js";
 
 /** As it is stored: the public half of the agent's key only. */

@@ -2,10 +2,10 @@
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { hasExactly } from "../protocol/agent-assertion.js";
+import { hasOnlyStringMembers } from "../protocol/agent-assertion.js";
 import { parseUtf8Json } from "../protocol/encoding.js";
-import type { AssertionVerifier } from "../verify/assertion-verifier.js";
-import { answerOf, Refusal, toVerifierError } from "../verify/errors.js";
+import type { AssertionVerifier } from "../verify/assertions/assertion-verifier.js";
+import { answerOf, Refusal, toVerifierError } from "../verify/outcome/errors.js";
 import type { Agents } from "./agents.js";
 import type { SigningKeys } from "./signing-keys.js";
 
@@ -53,7 +53,7 @@ export function createRouter(keys: SigningKeys, agents: Agents, verifier: Assert
       req.resume(); // the rest: a client that still sends may not read its answer yet
       return refuse(413, "body_too_large", "The body is too large.");
     }
-    if (!hasExactly(body, ["timestamp", "signature"])) return answerTo(new Refusal("assertion_malformed"));
+    if (!hasOnlyStringMembers(body, ["timestamp", "signature"])) return answerTo(new Refusal("assertion_malformed"));
     const registeredAt = await verifier.verifyRegistration(agentRuntimeId, body.timestamp, body.signature);
     if (registeredAt instanceof Refusal) return answerTo(registeredAt);
     const taskId = await agents.registerTask(agentRuntimeId, registeredAt);

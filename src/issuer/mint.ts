@@ -12,7 +12,7 @@ import {
   type OptionChecks,
 } from "../protocol/options.js";
 import { exportJwk } from "../protocol/jwk.js";
-import { nowInSeconds } from "../verify/clock.js";
+import { nowInSeconds } from "../runtime/clock.js";
 import type { AgentRecord } from "./agents.js";
 
 /** What `mint` puts into a token. What is not given has a safe default. */
@@ -41,10 +41,6 @@ export interface MintClaims {
   issuer?: string | undefined;
   /** Default: the issuer's, which is Codex's unless it was configured. */
   audience?: string | undefined;
-  /** For tests: claims as in the JWT that are put in place of the others, unchecked; `undefined` leaves one out. */
-  overrides?: Readonly<Record<string, unknown>> | undefined;
-  /** For tests: signs with a key that nobody trusts, under the trusted key's id. Default `false`. */
-  foreignKey?: boolean | undefined;
 }
 
 const anId: OptionCheck = {
@@ -67,15 +63,12 @@ const MINT_CHECKS: OptionChecks<MintClaims> = {
   notBefore: aTimestamp,
   issuer: aNonBlankString,
   audience: aNonBlankString,
-  overrides: { expected: "an object", accepts: (value) => typeof value === "object" && value !== null },
-  foreignKey: aBoolean,
 };
 
 export interface DraftToken {
   readonly agentRuntimeId: string;
   readonly agent: AgentRecord;
-  readonly payload: Record<string, unknown>;
-  readonly foreignKey: boolean;
+  readonly payload: AgentIdentityClaims;
 }
 
 /** @throws TypeError */
@@ -111,15 +104,10 @@ export function draftToken(claims: MintClaims, defaults: { issuer: string; audie
     chatgptAccountIsFedramp,
     expiresAt,
   };
-  return {
-    agentRuntimeId,
-    agent,
-    payload: { ...payload, ...given.overrides },
-    foreignKey: given.foreignKey ?? false,
-  };
+  return { agentRuntimeId, agent, payload };
 }
 
-/** RFC 7515 §3.1. By hand, since `SignJWT` refuses the odd claims that tests are made of. */
+/** RFC 7515 §3.1. Not jose's `SignJWT`, because `/testing` signs claims that `SignJWT` refuses. */
 export function signToken(payload: object, kid: string, privateKey: KeyObject): string {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
   const signed = `${encode({ alg: "RS256", kid, typ: "JWT" })}.${encode(payload)}`;

@@ -4,10 +4,10 @@ import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } fr
 import { promisify, types } from "node:util";
 import type { JWK } from "jose";
 import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
-import { IntrinsicPromise } from "../protocol/captured-globals.js";
+import { IntrinsicPromise } from "../runtime/captured-globals.js";
 import { exportJwk } from "../protocol/jwk.js";
-import { nowInSeconds } from "../verify/clock.js";
-import { parseKeySet } from "../verify/key-set.js";
+import { nowInSeconds } from "../runtime/clock.js";
+import { parseKeySet } from "../verify/keys/key-set.js";
 import type { IssuerStore } from "./issuer-store.js";
 
 /** A private RSA key of 2048 bits or more, as a JWK or a `KeyObject`. */

@@ -9,10 +9,10 @@ import {
   type LoginRestrictions,
   type ParsedRestrictions,
 } from "../protocol/login-restrictions.js";
-import { aNonBlankString, checkedElsewhere, checkOptions, type OptionCheck } from "../protocol/options.js";
-import type { JwksOptions } from "../verify/jwks-resolver.js";
-import type { JwksResolver } from "../verify/key-source.js";
-import { selectVerifier, type SelectedVerifier } from "../verify/verifier.js";
+import { aNonBlankString, checkedByItsParser, checkOptions, type OptionCheck } from "../protocol/options.js";
+import type { JwksOptions } from "../verify/keys/jwks-registry.js";
+import type { JwksResolver } from "../verify/keys/jwks-resolver.js";
+import { sharedVerifier, type SharedVerifier } from "../verify/tokens/create-verifier.js";
 import type { AuthCredentialsStoreMode } from "./auth-store.js";
 
 /** Names are those of Codex's configuration. */
@@ -40,7 +40,7 @@ export interface ResolvedConfig {
   readonly storeMode: AuthCredentialsStoreMode;
   readonly restrictions: ParsedRestrictions;
   readonly authApiBaseUrl: string | undefined;
-  readonly verifier: SelectedVerifier;
+  readonly verifier: SharedVerifier;
   /** The value of an environment variable: trimmed, `undefined` if empty. */
   readonly env: (name: string) => string | undefined;
 }
@@ -58,11 +58,11 @@ const anObject: OptionCheck = {
 /** @throws TypeError that names the fix */
 export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig {
   const checked = checkOptions<Partial<AuthConfig>>(where, config, {
-    chatgptBaseUrl: checkedElsewhere,
+    chatgptBaseUrl: checkedByItsParser,
     codexHome: aNonBlankString,
     authCredentialsStoreMode: aStoreMode,
-    authApiBaseUrl: checkedElsewhere,
-    jwks: checkedElsewhere,
+    authApiBaseUrl: checkedByItsParser,
+    jwks: checkedByItsParser,
     env: anObject,
     ...LOGIN_RESTRICTION_CHECKS,
   });
@@ -79,7 +79,7 @@ export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig
     restrictions: parseLoginRestrictions(where, { forcedLoginMethod, forcedChatgptWorkspaceId }),
     authApiBaseUrl:
       authApiBaseUrl && withoutTrailingSlashes(parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href),
-    verifier: selectVerifier(where, chatgptBaseUrl, { jwks }),
+    verifier: sharedVerifier(where, chatgptBaseUrl, { jwks }),
     env,
   };
 }

@@ -4,7 +4,7 @@ import type { KeyObject } from "node:crypto";
 import { sign } from "node:crypto";
 import { isLoopback } from "../protocol/base-url.js";
 import { assertionTimestamp, registrationMessage } from "../protocol/agent-assertion.js";
-import { IntrinsicPromise, setTimeout } from "../protocol/captured-globals.js";
+import { IntrinsicPromise, setTimeout } from "../runtime/captured-globals.js";
 import { exportJwk } from "../protocol/jwk.js";
 import { LoginError } from "./login-error.js";
 import { openSealedBox } from "./sealed-box.js";

@@ -1,7 +1,7 @@
 /** What the error handlers of all frameworks have in common. */
 
 import { aFunction, checkOptions } from "../protocol/options.js";
-import type { AgentIdentityError } from "../verify/errors.js";
+import type { AgentIdentityError } from "../verify/outcome/errors.js";
 
 /** Options of `agentIdentityErrorHandler`. */
 export interface ErrorHandlerOptions<Request> {

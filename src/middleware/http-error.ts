@@ -1,5 +1,5 @@
 import createError from "http-errors";
-import type { AgentIdentityError } from "../verify/errors.js";
+import type { AgentIdentityError } from "../verify/outcome/errors.js";
 
 /** The same object, as `http-errors` marks those that Express, Koa and Fastify answer with. */
 export function toHttpError(error: AgentIdentityError): AgentIdentityError {

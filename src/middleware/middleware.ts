@@ -8,12 +8,12 @@ import {
   type AgentIdentityAuthOptions,
   type Authenticate,
   type IdentityRule,
-} from "../verify/authenticator.js";
-import { requireNodeRequest, type CredentialsSource } from "../verify/request-headers.js";
-import type { ErrorFactory } from "../verify/errors.js";
-import { hideToken } from "../verify/hidden-token.js";
-import { identityOrThrow, type Outcome } from "../verify/verdict.js";
-import type { Verifier } from "../verify/verifier.js";
+} from "../verify/http/authenticator.js";
+import { requireNodeRequest, type CredentialsSource } from "../verify/http/request-headers.js";
+import type { ErrorFactory } from "../verify/outcome/errors.js";
+import { hideToken } from "../verify/http/hidden-token.js";
+import { identityOrThrow, type Outcome } from "../verify/outcome/verdict.js";
+import type { Verifier } from "../verify/tokens/create-verifier.js";
 import { toHttpError } from "./http-error.js";
 import { upgrade } from "./upgrade.js";
 
@@ -73,18 +73,22 @@ export function createMiddleware<Handler extends object>(
   createHandler: (authenticate: Authenticate, toError: ErrorFactory) => Handler,
 ): Handler & MiddlewareMembers<Handler> {
   const authenticator = createAuthenticator(baseUrl, options, hideToken);
-  const { verifier, authenticateAsConfigured } = authenticator;
+  const { verifier, authenticateOnMount } = authenticator;
   const toError: ErrorFactory = (refusal) => toHttpError(authenticator.toError(refusal));
   const authenticating = (authenticate: Authenticate<Outcome>): Authenticating => ({
     authenticate(req, ...rest: unknown[]) {
       refuseMounting("authenticate", rest, "mount agents itself, as in app.use(agents)");
       return identityOf(authenticate, req, toError);
     },
-    upgrade: (req, socket) => upgrade(authenticate, req, socket, toError),
+    upgrade(req, socket, ...rest: unknown[]) {
+      const next = rest.filter((argument) => typeof argument === "function");
+      refuseMounting("upgrade", next, "call it in a listener of the server's event upgrade");
+      return upgrade(authenticate, req, socket, toError);
+    },
   });
   const handlerOf = (authenticate: Authenticate<Outcome>) =>
     Object.assign(createHandler(authenticate, toError), authenticating(authenticate));
-  return Object.assign(createHandler(authenticateAsConfigured, toError), {
+  return Object.assign(createHandler(authenticateOnMount, toError), {
     ...authenticating(authenticator.authenticate),
     restrictTo(restrictions: LoginRestrictions, ...rest: unknown[]) {
       refuseMounting("restrictTo", rest, "call it, as in agents.restrictTo({ forcedChatgptWorkspaceId })");
@@ -94,7 +98,10 @@ export function createMiddleware<Handler extends object>(
       refuseMounting("require", rest, "call it with a rule, as in agents.require((identity) => …)");
       return handlerOf(authenticator.require(rule));
     },
-    ready: () => verifier.jwks.ready(),
+    ready(...rest: unknown[]) {
+      refuseMounting("ready", rest.slice(1), "call it in a handler, as in await agents.ready()");
+      return verifier.jwks.ready();
+    },
     verifier,
   });
 }

@@ -3,10 +3,10 @@
 import { STATUS_CODES } from "node:http";
 import type { Duplex } from "node:stream";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
-import type { Authenticate } from "../verify/authenticator.js";
-import { requireNodeRequest, type CredentialsSource } from "../verify/request-headers.js";
-import { toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "../verify/errors.js";
-import { identityOrThrow, type Outcome } from "../verify/verdict.js";
+import type { Authenticate } from "../verify/http/authenticator.js";
+import { requireNodeRequest, type CredentialsSource } from "../verify/http/request-headers.js";
+import { toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "../verify/outcome/errors.js";
+import { identityOrThrow, type Outcome } from "../verify/outcome/verdict.js";
 
 /** For what is a fault of the server, and is told to its operator by a warning. */
 const SERVER_ERROR: ErrorAnswer = { status: 500, headers: { "Cache-Control": "no-store" }, body: "" };

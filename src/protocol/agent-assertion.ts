@@ -37,7 +37,7 @@ const ENVELOPE_MEMBERS = ["agent_runtime_id", "signature", "task_id", "timestamp
 /** `undefined` unless it has exactly the members of an assertion, each in its form. Nothing is verified. */
 export function decodeAssertion(envelope: string): AgentAssertion | undefined {
   const value = envelope.length <= MAX_ENVELOPE_LENGTH ? decodeBase64urlJsonObject(envelope) : undefined;
-  if (!hasExactly(value, ENVELOPE_MEMBERS)) return undefined;
+  if (!hasOnlyStringMembers(value, ENVELOPE_MEMBERS)) return undefined;
   const assertion = value as unknown as AgentAssertion;
   const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp } = assertion;
   return isAssertionId(agentRuntimeId) && isAssertionId(taskId) && parseTimestamp(timestamp) !== undefined
@@ -46,7 +46,10 @@ export function decodeAssertion(envelope: string): AgentAssertion | undefined {
 }
 
 /** Whether a value is an object with these members and no others, all of them strings. */
-export function hasExactly<Name extends string>(value: unknown, names: Name[]): value is Record<Name, string> {
+export function hasOnlyStringMembers<Name extends string>(
+  value: unknown,
+  names: Name[],
+): value is Record<Name, string> {
   if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
   const entries = Object.entries(value);
   return (

@@ -24,17 +24,18 @@ export function normalizeBaseUrl(baseUrl: unknown, allowInsecureHttp = false): s
 
 /** URLs that people have at hand, and that are no base URL. @throws TypeError that names the fix */
 function refuseOtherUrls({ host, pathname }: URL): void {
+  const path = withoutTrailingSlashes(pathname);
   if (host === "api.openai.com") {
     throw new TypeError(
       'baseUrl is the OpenAI API, which issues no Agent Identities: pass ChatGPT\'s backend, "https://chatgpt.com/backend-api"',
     );
   }
-  if (withoutTrailingSlashes(pathname).endsWith("/codex-backend/agent-identity")) {
+  if (path.endsWith("/codex-backend/agent-identity")) {
     throw new TypeError(
       'baseUrl is the issuer (the claim iss), not the backend: pass the backend, such as "https://chatgpt.com/backend-api"',
     );
   }
-  if (pathname.endsWith("jwks.json") || pathname.includes("/.well-known/")) {
+  if (path.endsWith("jwks.json") || path.includes("/.well-known/")) {
     throw new TypeError("baseUrl is the URL of a document: pass the base URL, or pass this URL as the option jwksUrl");
   }
 }

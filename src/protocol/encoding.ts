@@ -1,7 +1,7 @@
 /** Strict decoding: one spelling for one value, and nothing skipped. */
 
 import { isUtf8 } from "node:buffer";
-import { withoutStack } from "./without-stack.js";
+import { withoutStack } from "../runtime/without-stack.js";
 
 /**
  * Decodes base64url only if it is the one canonical spelling of its bytes (RFC 4648 §3.5, §5): no padding, no `+` or

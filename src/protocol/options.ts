@@ -24,6 +24,8 @@ export const aNonBlankString: OptionCheck = {
   accepts: (value) => typeof value === "string" && value.trim() !== "",
 };
 
+export const anObject: OptionCheck = { expected: "an object", accepts: isOptionsObject };
+
 /** For `accepts`: an object that has these methods. */
 export function hasMethods(...names: string[]): (value: unknown) => boolean {
   return (value) =>
@@ -41,7 +43,7 @@ export function anInteger(minimum: number, maximum: number, unit: string): Optio
 }
 
 /** For an option whose own parser checks it. */
-export const checkedElsewhere: OptionCheck = { expected: "valid", accepts: () => true };
+export const checkedByItsParser: OptionCheck = { expected: "valid", accepts: () => true };
 
 /** Not an array, nor a `Map`, nor the promise of the options: none of them has what it looks as if it had. */
 export function isOptionsObject(value: unknown): value is object {

@@ -3,7 +3,7 @@
 import { createPublicKey, createSecretKey, verify } from "node:crypto";
 import { compactVerify } from "jose";
 import { describe, expect, test } from "vitest";
-import { parseKeySet } from "../../src/verify/key-set.js";
+import { parseKeySet } from "../../src/verify/keys/key-set.js";
 import { createSigningKey } from "../support/agents.js";
 import { createAgent, createDirectory, encodeEnvelope, signEnvelope } from "../support/assertions.js";
 import { bearer, startTarget, type Verdict } from "./target.js";

@@ -10,7 +10,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { compactVerify, importJWK, type CryptoKey } from "jose";
 import { describe, expect, test } from "vitest";
 import { decodeBase64urlJsonObject } from "../../src/protocol/encoding.js";
-import { parseKeySet } from "../../src/verify/key-set.js";
+import { parseKeySet } from "../../src/verify/keys/key-set.js";
 import { claims, createSigningKey } from "../support/agents.js";
 import { createAgent, createDirectory, encodeEnvelope, signEnvelope } from "../support/assertions.js";
 import { forge, type Signer } from "./forged-token.js";

@@ -4,7 +4,7 @@ import { type KeyObject } from "node:crypto";
 import sodium from "libsodium-wrappers";
 import { afterAll, describe, expect, it, type TestContext } from "vitest";
 import { exportJwk } from "../../dist/protocol/jwk.js";
-import { loadAuth, type AgentIdentityAuth } from "../../dist/login.js";
+import { loadAuth, type AgentSession } from "../../dist/login.js";
 import { encodeAssertion, type AgentAssertion } from "../../dist/protocol/agent-assertion.js";
 import { createAgent, toPkcs8, type Agent } from "./agents.js";
 import { MODEL_SAYS, startBackend, type Backend, type ReceivedRequest, type TaskAnswer } from "./backend.js";
@@ -267,7 +267,7 @@ async function createPlace(context: TestContext, answerTask?: (n: number) => Tas
   return { codex, backend };
 }
 
-async function load({ codex, backend }: Place, agent: Agent): Promise<AgentIdentityAuth> {
+async function load({ codex, backend }: Place, agent: Agent): Promise<AgentSession> {
   const auth = await loadAuth({
     chatgptBaseUrl: backend.baseUrl,
     codexHome: codex.home,
@@ -304,7 +304,7 @@ async function registerByBoth(
   return { codex, our };
 }
 
-async function registersTask(auth: AgentIdentityAuth): Promise<boolean> {
+async function registersTask(auth: AgentSession): Promise<boolean> {
   try {
     await auth.registerTask();
     return true;

@@ -1,4 +1,4 @@
-/** A backend of one's own, on Express and as the README has it, that writes down who reached its API and who did not. */
+/** Your own backend, on Express and as the README has it, that writes down who reached its API and who did not. */
 
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
@@ -10,7 +10,8 @@ import {
   type AgentIdentity,
   type LoginRestrictions,
 } from "../../dist/index.js";
-import { cannedCodexApi, createIssuer, type Issuer, type MintClaims } from "../../dist/issuer.js";
+import { createIssuer, type Issuer, type MintClaims } from "../../dist/issuer.js";
+import { cannedCodexApi } from "../../dist/testing.js";
 
 /** What the model says, at every turn. */
 export const OWN_MODEL_SAYS = "a turn behind the middleware";

@@ -14,7 +14,7 @@ export interface Environment {
   argument?: string;
   touch?: string;
   /** Which frameworks; default: Express, Koa, `/fetch` and `createVerifier`. */
-  faces?: string[];
+  adapters?: string[];
   /** The child's clock, in seconds, where it has one of its own. */
   now?: number;
   /** The backend has a host that only a mock knows. */
@@ -43,7 +43,7 @@ const errorOnCredentials = ({ expected, mount, authorization }: Row) =>
 const POLLUTION: Record<string, Partial<Environment>> = {
   // Node drops the header that was sent, because there seems to be one.
   authorization: {
-    faces: ["express", "koa"],
+    adapters: ["express", "koa"],
     allowed: ({ expected, mount }) => [expected, mount === "optional" ? '200 "nobody"' : "401 credentials_missing"],
   },
   crit: { reason: "jose reads a critical extension that it does not know, and refuses" },
@@ -94,12 +94,12 @@ export const createEnvironments = (release = major): Environment[] => [
     beforeAndAfter({ row: "Object.prototype polluted", prepare: "pollution", argument, ...POLLUTION[argument] }),
   ),
 
-  { row: "--frozen-intrinsics", flags: ["--frozen-intrinsics"], faces: ["fetch", "verifier"] },
-  ...["express", "koa"].map((face) => ({
-    row: `--frozen-intrinsics, ${face}`,
+  { row: "--frozen-intrinsics", flags: ["--frozen-intrinsics"], adapters: ["fetch", "verifier"] },
+  ...["express", "koa"].map((adapter) => ({
+    row: `--frozen-intrinsics, ${adapter}`,
     flags: ["--frozen-intrinsics"],
-    faces: [face],
-    reason: `depd, which ${face} itself needs, cannot be imported`,
+    adapters: [adapter],
+    reason: `depd, which ${adapter} itself needs, cannot be imported`,
   })),
   {
     row: "permission model",
@@ -117,7 +117,7 @@ export const createEnvironments = (release = major): Environment[] => [
     { touch: "headers frozen", allowed: orError },
     { touch: "headers in an array", allowed: errorOnCredentials },
     { touch: "a getter without setter", allowed: errorOnSuccess },
-  ].map((environment) => ({ ...environment, row: `requests: ${environment.touch}`, faces: ["express", "koa"] })),
+  ].map((environment) => ({ ...environment, row: `requests: ${environment.touch}`, adapters: ["express", "koa"] })),
 
   { row: "Jest, transformed to CommonJS", runner: "jest CommonJS", testEnvironment: "node" },
   { row: "Jest, ESM", runner: "jest ESM", testEnvironment: "node", flags: ["--experimental-vm-modules"] },

@@ -130,7 +130,7 @@ export interface Counts {
 
 /** One request after another: what is remembered of the first is part of the table. */
 export async function drive(
-  face: string,
+  adapter: string,
   port: number,
   rows: Row[],
   allowed: (row: Row) => Verdict[],
@@ -146,7 +146,7 @@ export async function drive(
       if (answer === "hang") counts.hangs++;
       else if (answer.startsWith("200")) counts.wrongAccepts++;
       else counts.wrongRefusals++;
-      counts.notes.push(`${face}, ${keySource} keys, ${row.name}: ${answer} instead of ${row.expected}`);
+      counts.notes.push(`${adapter}, ${keySource} keys, ${row.name}: ${answer} instead of ${row.expected}`);
     }
   }
   return counts;

@@ -132,14 +132,16 @@ async function run(environment: Environment): Promise<Result> {
   try {
     const started = await readReport(reportFile, child);
     if (started.error !== undefined) result.thrown.push(`the environment cannot be made: ${started.error}`);
-    const faces = Object.entries(started.faces ?? {}).filter(([face]) => environment.faces?.includes(face) ?? true);
-    const driven = faces.map(async ([face, { port, error }]) => {
+    const adapters = Object.entries(started.adapters ?? {}).filter(
+      ([adapter]) => environment.adapters?.includes(adapter) ?? true,
+    );
+    const driven = adapters.map(async ([adapter, { port, error }]) => {
       if (port === undefined) {
-        result.thrown.push(`${face}: ${error}`);
+        result.thrown.push(`${adapter}: ${error}`);
         return;
       }
-      const ofFace = face === "verifier" ? rows.filter(isForVerifier) : rows;
-      const counts = await drive(face, port, ofFace, environment.allowed ?? (({ expected }) => [expected]));
+      const ofAdapter = adapter === "verifier" ? rows.filter(isForVerifier) : rows;
+      const counts = await drive(adapter, port, ofAdapter, environment.allowed ?? (({ expected }) => [expected]));
       for (const name of ["right", "wrongAccepts", "wrongRefusals", "hangs"] as const) result[name] += counts[name];
       result.notes.push(...counts.notes);
     });
@@ -170,7 +172,7 @@ function hasEnded({ exitCode, signalCode }: ChildProcess): boolean {
 
 interface StartReport {
   error?: string;
-  faces?: Record<string, { port?: number; error?: string }>;
+  adapters?: Record<string, { port?: number; error?: string }>;
 }
 
 async function readReport(file: string, child: ChildProcess): Promise<StartReport> {

@@ -3,7 +3,7 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { createVerifier } from "../../src/index.js";
-import { parseKeySet } from "../../src/verify/key-set.js";
+import { parseKeySet } from "../../src/verify/keys/key-set.js";
 import { fuzz } from "./budget.js";
 import { document, isUsable, judgeBy, readDocument, signedToken } from "./key-set-documents.js";
 import { expectRefusal } from "./refusal.js";

@@ -11,6 +11,7 @@ import { exportJwk } from "../../src/protocol/jwk.js";
 import { agentIdentityAuth, createVerifier } from "../../src/index.js";
 import { createIssuer, type Issuer, type IssuerOptions, type IssuerStore, type MintClaims } from "../../src/issuer.js";
 import { loadAuth } from "../../src/login.js";
+import { createTestIssuer, type TestClaims } from "../../src/testing.js";
 import { minutes, takeOverClock } from "../faults/clock.js";
 import { now, signingKey } from "../support/agents.js";
 import { timestamp } from "../support/assertions.js";
@@ -82,7 +83,7 @@ describe("mint", () => {
     expect(payloadOf((await issuer.mint({ ...somebody, lifetime: 60 })).token)["exp"]).toBeLessThan(now() + 62);
   });
 
-  test.each<[string, Partial<MintClaims>, string]>([
+  test.each<[string, Partial<TestClaims>, string]>([
     ["an expired token", { expiresAt: 1 }, "token_expired"],
     ["one for another audience", { audience: "x" }, "audience_invalid"],
     ["one of another issuer", { issuer: "x" }, "issuer_invalid"],
@@ -90,10 +91,23 @@ describe("mint", () => {
     ["one with a claim of the wrong type", { overrides: { email: 7 } }, "claims_invalid"],
     ["one that lacks a claim", { overrides: { account_id: undefined } }, "claims_invalid"],
     ["one of a foreign key", { foreignKey: true }, "signature_invalid"],
-  ])("makes bad tokens for tests: %s", async (_, claims, code) => {
-    const issuer = await createIssuer();
+    ["none of them", {}, "good"],
+  ])("a test issuer makes bad tokens: %s", async (_, claims, code) => {
+    const issuer = await createTestIssuer();
     const { token } = await issuer.mint({ ...somebody, ...claims });
-    await expect((await verifierOf(issuer)).verify(token)).rejects.toMatchObject({ code });
+    const verdict = (await verifierOf(issuer)).verify(token);
+    expect(
+      await verdict.then(
+        () => "good",
+        (error: unknown) => (error as { code: string }).code,
+      ),
+    ).toBe(code);
+  });
+
+  test("a test issuer's mint checks what makes a token bad", async () => {
+    const issuer = await createTestIssuer();
+    await expect(issuer.mint({ ...somebody, overrides: [] as never })).rejects.toThrow("overrides must be an object");
+    await expect(issuer.mint({ ...somebody, foreignKey: 1 as never })).rejects.toThrow("foreignKey must be true or");
   });
 
   test("another issuer's tokens are of an unknown key", async () => {

@@ -5,7 +5,7 @@ import { inspect } from "node:util";
 import sodium from "libsodium-wrappers";
 import { describe, expect, test } from "vitest";
 import { exportJwk } from "../../src/protocol/jwk.js";
-import { loadAuth, type AgentIdentityAuth, type AuthConfig } from "../../src/login.js";
+import { loadAuth, type AgentSession, type AuthConfig } from "../../src/login.js";
 import { locateAuthApi } from "../../src/login/task-registration.js";
 import { agentPrivateKey, mint, now } from "../support/agents.js";
 import { createCodexHome } from "../support/homes.js";
@@ -53,7 +53,7 @@ async function start(
   return { received, server, config, token, auth: await load(config) };
 }
 
-async function load(config: AuthConfig): Promise<AgentIdentityAuth> {
+async function load(config: AuthConfig): Promise<AgentSession> {
   const auth = await loadAuth(config);
   if (auth?.mode !== "agentIdentity") throw new Error("not signed in as an agent");
   return auth;
@@ -301,7 +301,7 @@ test("neither token nor private key is seen in the object, its JSON or its error
     expect(shown.join()).not.toContain(secret);
 });
 
-function taskOf(auth: AgentIdentityAuth): string | undefined {
+function taskOf(auth: AgentSession): string | undefined {
   return decode(auth.authorizationHeaders().Authorization)["task_id"];
 }
 

@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { faces } from "../faces/servers.js";
+import { adapters } from "../adapters/servers.js";
 
 const RELEASES = ["20", "22", "24", "26"];
 const wanted = process.argv.slice(2);
@@ -28,7 +28,7 @@ const LOADS_BUILD = `
   console.log(process.version);
 `;
 
-const COLUMNS = [...faces.map(([name]) => name), "all tests"];
+const COLUMNS = [...adapters.map(([name]) => name), "all tests"];
 const directory = mkdtempSync(join(tmpdir(), "agent-identity-auth-matrix-"));
 process.once("exit", () => {
   rmSync(directory, { recursive: true });
@@ -50,7 +50,7 @@ for (const release of wanted.length > 0 ? wanted : RELEASES) {
   ]);
   const report = JSON.parse(readFileSync(outputFile, "utf8")) as Report;
   const tests = report.testResults.flatMap(({ name, assertionResults }) =>
-    assertionResults.map((test) => ({ ...test, isOfFaces: name.includes("/test/faces/") })),
+    assertionResults.map((test) => ({ ...test, isOfAdapters: name.includes("/test/adapters/") })),
   );
   for (const { status, fullName } of tests) if (status === "failed") console.log(`FAILED on ${version}: ${fullName}`);
   for (const { name } of report.testResults.filter(({ assertionResults }) => assertionResults.length === 0)) {
@@ -59,7 +59,7 @@ for (const release of wanted.length > 0 ? wanted : RELEASES) {
   }
   const cells = COLUMNS.map((column) => {
     const own = tests.filter(
-      ({ isOfFaces, ancestorTitles }) => column === "all tests" || (isOfFaces && ancestorTitles[0] === column),
+      ({ isOfAdapters, ancestorTitles }) => column === "all tests" || (isOfAdapters && ancestorTitles[0] === column),
     );
     const [good, bad] = ["passed", "failed"].map((status) => own.filter((test) => test.status === status).length);
     if (!good) throw new Error(`Node ${version}: no test of ${column} passed`);

@@ -5,31 +5,31 @@ import type { Duplex } from "node:stream";
 import express from "express";
 import Koa from "koa";
 import { describe, expect, onTestFinished, test } from "vitest";
-import * as expressFace from "../../src/index.js";
+import * as expressAdapter from "../../src/index.js";
 import type { AgentIdentity, Authenticating, LoginRestrictions } from "../../src/index.js";
-import * as koaFace from "../../src/koa.js";
-import { bearer, challenge, MESSAGES, token } from "../faces/request-table.js";
+import * as koaAdapter from "../../src/koa.js";
+import { bearer, challenge, MESSAGES, token } from "../adapters/request-table.js";
 import { mint } from "../support/agents.js";
 import { listen, send, startBackend } from "../support/servers.js";
 
 /** The option is there to be without effect on upgrades. */
 const optional = { credentialsRequired: false };
 
-const faces = {
+const adapters = {
   Express(baseUrl: string) {
-    const agents = expressFace.agentIdentityAuth(baseUrl, optional);
+    const agents = expressAdapter.agentIdentityAuth(baseUrl, optional);
     return { agents, listener: express().use(agents, (_req, res) => void res.end("ok")) };
   },
   Koa(baseUrl: string) {
-    const agents = koaFace.agentIdentityAuth(baseUrl, optional);
-    const app = new Koa<koaFace.AgentIdentityState>().use(agents).use((ctx) => void (ctx.body = "ok"));
+    const agents = koaAdapter.agentIdentityAuth(baseUrl, optional);
+    const app = new Koa<koaAdapter.AgentIdentityState>().use(agents).use((ctx) => void (ctx.body = "ok"));
     app.silent = true;
     const listener = app.callback();
     return { agents, listener: ((req, res) => void listener(req, res)) satisfies Parameters<typeof listen>[0] };
   },
 };
 
-/** What both faces have. */
+/** What both adapters have. */
 interface Agents extends Authenticating {
   restrictTo(restrictions: LoginRestrictions): Authenticating;
 }
@@ -80,10 +80,10 @@ function refusal(code: keyof typeof MESSAGES | "keys_unavailable", header: strin
   ].join("\r\n");
 }
 
-describe.each(Object.entries(faces))("%s", (_, createFace) => {
+describe.each(Object.entries(adapters))("%s", (_, createAdapter) => {
   async function start(choose: (agents: Agents) => Upgrade) {
     const backend = await startBackend();
-    const { agents, listener } = createFace(backend.baseUrl);
+    const { agents, listener } = createAdapter(backend.baseUrl);
     const { url, server } = await listen(listener);
     const upgrade = choose(agents);
     server.on("upgrade", (req, socket) => {
@@ -156,7 +156,7 @@ describe.each(Object.entries(faces))("%s", (_, createFace) => {
   });
 
   test("without the socket it is a mistake of the caller's", async () => {
-    const { agents } = createFace("https://chatgpt.com");
+    const { agents } = createAdapter("https://chatgpt.com");
     const upgrade = (req: object) => (agents.upgrade as (req: object) => Promise<unknown>)(req);
     await expect(upgrade({ headers: {} })).rejects.toThrow(
       new TypeError("upgrade takes the request and its socket: agents.upgrade(req, socket)"),
@@ -185,7 +185,7 @@ describe.each(Object.entries(faces))("%s", (_, createFace) => {
       let failed = 0;
       let closed = 0;
       const backend = await startBackend();
-      const { agents, listener } = createFace(backend.baseUrl);
+      const { agents, listener } = createAdapter(backend.baseUrl);
       const { url, server } = await listen(listener);
       const allClosed = new Promise<void>((resolve) => {
         server.on("connection", (socket) => {

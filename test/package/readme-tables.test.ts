@@ -17,7 +17,7 @@ function rows(heading: string): string[][] {
 
 test("every error code is there, with its status", () => {
   const table =
-    readFileSync("src/verify/errors.ts", "utf8").split("const FAILURES = {")[1]?.split("} as const")[0] ?? "";
+    readFileSync("src/verify/outcome/errors.ts", "utf8").split("const FAILURES = {")[1]?.split("} as const")[0] ?? "";
   const failures = [...table.matchAll(/(\w+): \{\s*status: (\d+)/g)].map(([, code, status]) => `${code} ${status}`);
   expect(failures.length).toBeGreaterThan(15);
   expect(

@@ -70,6 +70,7 @@ describe("a base that cannot be meant is refused, with the fix and without its t
     ["https://chatgpt.com/codex-backend/agent-identity", /is the issuer \(the claim iss\)/],
     ["https://gw.example/codex-backend/agent-identity/", /is the issuer/],
     ["https://gw.example/keys/jwks.json", /is the URL of a document/],
+    ["https://gw.example/keys/jwks.json/", /is the URL of a document/],
     ["https://gw.example/.well-known/jwks", /is the URL of a document/],
     ["https://api.openai.com/v1", /is the OpenAI API/],
     [null, NOT_ABSOLUTE],

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { BackOff } from "../../src/verify/back-off.js";
+import { BackOff } from "../../src/verify/keys/back-off.js";
 
 test("who waits as many whole seconds as it is told finds the delay over", () => {
   for (let i = 0; i < 2_000; i++) {

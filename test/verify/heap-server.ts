@@ -6,7 +6,7 @@ import { writeHeapSnapshot } from "node:v8";
 import express from "express";
 import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityError } from "../../src/index.js";
 
-const [keys = "", face] = process.argv.slice(2);
+const [keys = "", adapter] = process.argv.slice(2);
 const agents = agentIdentityAuth("https://chatgpt.com", { jwks: { keySet: JSON.parse(keys) as { keys: object[] } } });
 const app = express().use(agents, (_req, res) => void res.end());
 app.use(agentIdentityErrorHandler());
@@ -16,7 +16,7 @@ const bare: RequestListener = (req, res) => {
     (error: unknown) => res.writeHead((error as AgentIdentityError).status).end(),
   );
 };
-const server = createServer(face === "Express" ? app : bare);
+const server = createServer(adapter === "Express" ? app : bare);
 server.listen(0, "127.0.0.1", () => process.send?.(server.address()));
 server.keepAliveTimeout = 60_000;
 

@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { bearer, type SentHeaders } from "../faces/request-table.js";
+import { bearer, type SentHeaders } from "../adapters/request-table.js";
 import { claims, createSigningKey, mint, signingKey, signToken } from "../support/agents.js";
 import { createCodexHome } from "../support/homes.js";
 
@@ -50,11 +50,13 @@ function ask(port: number, agent: Agent, headers: SentHeaders): Promise<number |
 
 test.each(["Express", "node:http"])(
   "%s: no token is left in the heap while connections stay open",
-  async (face) => {
+  async (adapter) => {
     const { codexHome: folder } = createCodexHome();
     // Longer strings would be cut.
     const execArgv = ["--expose-gc", "--heap-snapshot-string-limit=100000", "--import", "tsx"];
-    const server = fork("test/verify/heap-server.ts", [JSON.stringify({ keys: [signingKey.jwk] }), face], { execArgv });
+    const server = fork("test/verify/heap-server.ts", [JSON.stringify({ keys: [signingKey.jwk] }), adapter], {
+      execArgv,
+    });
     onTestFinished(() => void server.kill("SIGKILL"));
     const [{ port }] = (await once(server, "message")) as [{ port: number }];
     const found: Record<number, string[]> = {};

@@ -2,13 +2,13 @@ import { isDeepStrictEqual, inspect } from "node:util";
 import Koa from "koa";
 import Koa2 from "koa2";
 import { describe, expect, test } from "vitest";
-import * as expressFace from "../../src/index.js";
+import * as expressAdapter from "../../src/index.js";
 import type { AgentIdentity } from "../../src/index.js";
-import * as koaFace from "../../src/koa.js";
-import { Refusal, type AgentIdentityError } from "../../src/verify/errors.js";
-import { ADMITTED, admit, ANONYMOUS, identityOrThrow, type IdentityCarrier } from "../../src/verify/verdict.js";
-import { isVerifiedIdentity, verifiedIdentity } from "../../src/verify/verified-identity.js";
-import { bearer } from "../faces/request-table.js";
+import * as koaAdapter from "../../src/koa.js";
+import { Refusal, type AgentIdentityError } from "../../src/verify/outcome/errors.js";
+import { ADMITTED, admit, ANONYMOUS, identityOrThrow, type IdentityCarrier } from "../../src/verify/outcome/verdict.js";
+import { isVerifiedIdentity, verifiedIdentity } from "../../src/verify/outcome/verified-identity.js";
+import { bearer } from "../adapters/request-table.js";
 import { mint, signingKey } from "../support/agents.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send } from "../support/servers.js";
@@ -179,7 +179,7 @@ const frameworks: [name: string, start: (spoil: Spoil) => Promise<{ url: string 
       });
       return listen(
         app.use(
-          expressFace.agentIdentityAuth("https://chatgpt.com", options),
+          expressAdapter.agentIdentityAuth("https://chatgpt.com", options),
           (req, res) => void res.send(nameOf(req)),
         ),
       );
@@ -188,14 +188,14 @@ const frameworks: [name: string, start: (spoil: Spoil) => Promise<{ url: string 
   ...[Koa2, Koa].map((Release, i): (typeof frameworks)[0] => [
     `Koa ${i + 2}`,
     (spoil) => {
-      const app = new Release<koaFace.AgentIdentityState>();
+      const app = new Release<koaAdapter.AgentIdentityState>();
       app.silent = true;
       app.use((ctx, next) => {
         spoil(ctx.state, ctx.query);
         return next();
       });
       app
-        .use(koaFace.agentIdentityAuth("https://chatgpt.com", options))
+        .use(koaAdapter.agentIdentityAuth("https://chatgpt.com", options))
         .use((ctx) => void (ctx.body = nameOf(ctx.state)));
       const listener = app.callback();
       return listen((req, res) => void listener(req, res));

@@ -11,10 +11,10 @@ export async function main() {
   };
   try {
     if (material.when !== "after") await prepare(material);
-    const { importFaces } = await import("./servers.js");
-    const start = await importFaces(material);
+    const { importAdapters } = await import("./servers.js");
+    const start = await importAdapters(material);
     if (material.when === "after") await prepare(material);
-    report(JSON.stringify({ faces: await start(material) }));
+    report(JSON.stringify({ adapters: await start(material) }));
   } catch (error) {
     report(JSON.stringify({ error: String(error?.message ?? error) }));
   }

@@ -1,11 +1,11 @@
 /* global Request, Response */
-/** The same mounts in every framework ("face"). `/static/…` has its keys, `/cold/…` fetches them. */
+/** The same mounts in every framework ("adapter"). `/static/…` has its keys, `/cold/…` fetches them. */
 
 import { once } from "node:events";
 import { createServer } from "node:http";
 import { touches } from "./prepare.js";
 
-const FACES = {
+const ADAPTERS = {
   async express() {
     const { default: express } = await import("express");
     const { agentIdentityAuth, agentIdentityErrorHandler } = await import("agent-identity-auth");
@@ -89,9 +89,9 @@ const FACES = {
 };
 
 /** Each by itself: where one of them cannot be imported, the others can be tried. Jest cannot import two at a time. */
-export async function importFaces({ faces = Object.keys(FACES) }) {
+export async function importAdapters({ adapters = Object.keys(ADAPTERS) }) {
   const created = [];
-  for (const name of faces) created.push([name, await FACES[name]().catch((error) => ({ error }))]);
+  for (const name of adapters) created.push([name, await ADAPTERS[name]().catch((error) => ({ error }))]);
   return async (material) => {
     const ports = {};
     for (const [name, create] of created) {

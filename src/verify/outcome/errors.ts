@@ -1,0 +1,187 @@
+/**
+ * What a caller gets on failure: one closed table of codes, and the factory that makes errors of them.
+ * Message, header and body come from the table alone: never from the token, a library's message or a URL.
+ */
+
+import { withoutStack } from "../../runtime/without-stack.js";
+import { buildChallenge, DEFAULT_REALM, type ChallengeParameters } from "./challenge.js";
+
+const FAILURES = {
+  credentials_missing: { status: 401, message: "No credentials were sent." },
+  scheme_unsupported: { status: 401, message: "The Authorization scheme is not supported here." },
+  request_malformed: { status: 400, error: "invalid_request", message: "The Authorization header is malformed." },
+  token_malformed: { status: 401, error: "invalid_token", message: "The token is not a well-formed JWT." },
+  algorithm_not_allowed: { status: 401, error: "invalid_token", message: "The token is not signed with RS256." },
+  issuer_invalid: { status: 401, error: "invalid_token", message: "The token is from another issuer." },
+  audience_invalid: { status: 401, error: "invalid_token", message: "The token is for another audience." },
+  claims_invalid: {
+    status: 401,
+    error: "invalid_token",
+    message: "The token lacks a claim or has one of the wrong type.",
+  },
+  token_expired: { status: 401, error: "invalid_token", message: "The token has expired." },
+  token_not_yet_valid: { status: 401, error: "invalid_token", message: "The token is not valid yet." },
+  key_untrusted: {
+    status: 401,
+    error: "invalid_token",
+    message: "The token is signed with a key that is not trusted.",
+  },
+  signature_invalid: { status: 401, error: "invalid_token", message: "The token's signature is not valid." },
+  assertion_malformed: { status: 401, error: "invalid_token", message: "The agent assertion is malformed." },
+  assertion_stale: { status: 401, error: "invalid_token", message: "The agent assertion's time is not now." },
+  assertion_invalid: { status: 401, error: "invalid_token", message: "The agent assertion is not valid." },
+  task_invalid: { status: 401, error: "invalid_token", message: "The task is unknown or has expired." },
+  login_method_not_allowed: {
+    status: 403,
+    error: "insufficient_scope",
+    message: "This way of signing in is not allowed here.",
+  },
+  workspace_not_allowed: { status: 403, error: "insufficient_scope", message: "This workspace is not allowed here." },
+  identity_not_allowed: { status: 403, error: "insufficient_scope", message: "This agent is not allowed here." },
+  directory_unavailable: { status: 503, message: "Agents cannot be looked up at the moment. Try again later." },
+  keys_unavailable: { status: 503, message: "The signing keys are unavailable at the moment. Try again later." },
+} as const satisfies Record<string, { status: 400 | 401 | 403 | 503; error?: string; message: string }>;
+
+/** Why a request or a token was refused: see the table of errors in the README for what to do about each. */
+export type AgentIdentityErrorCode = keyof typeof FAILURES;
+
+/** For the operator's log, not for the caller. No token, no claim and no account is in it. */
+export interface AgentIdentityErrorCause extends Error {
+  /** What was wrong with the keys, the directory or the token, or which restriction was violated. */
+  readonly reason?: string;
+  /** The key id that the token names: the sender's text, cut to 256 characters, without control characters. */
+  readonly kid?: string;
+  /** Where the keys are looked for. */
+  readonly jwksUrl?: string;
+  /** The key ids that were found there. */
+  readonly kids?: readonly string[];
+  /** Age of the key set in ms. */
+  readonly keySetAge?: number;
+}
+
+type Details = Pick<AgentIdentityErrorCause, "reason" | "kid" | "jwksUrl" | "kids" | "keySetAge">;
+
+/** By which two copies of the package in one process recognise each other's errors. */
+const BRAND = Symbol.for("agent-identity-auth.AgentIdentityError");
+
+/**
+ * Why a request or a token was refused. Frameworks answer with its `status` and `headers`; `message` is fixed by `code` and
+ * safe to show. It has no stack: a refusal is no fault of the server's code.
+ * @example
+ * app.use((error, req, res, next) => {
+ *   if (isAgentIdentityError(error)) log.info({ code: error.code, cause: error.cause });
+ *   next(error);
+ * });
+ */
+export class AgentIdentityError extends Error {
+  /** Stable. Branch on this, not on `message`. */
+  code: AgentIdentityErrorCode;
+  /** 400 and 401: the caller has to change something. 403: a restriction of yours. 503: an outage. */
+  status: 400 | 401 | 403 | 503;
+  /** The same, under the name that Express reads. */
+  statusCode: 400 | 401 | 403 | 503;
+  /** The message may be shown to the caller, that of a 503 too. */
+  expose = true as const;
+  /** `Cache-Control`, and `WWW-Authenticate` (RFC 6750 §3) or `Retry-After`. */
+  headers: Record<string, string>;
+  /** For the operator's log, not for the caller. `undefined` where the code says all there is to say. */
+  declare cause?: AgentIdentityErrorCause;
+
+  static {
+    Object.defineProperty(this.prototype, "name", { value: "AgentIdentityError", configurable: true, writable: true });
+    Object.defineProperty(this.prototype, BRAND, { value: true });
+  }
+
+  private constructor({ code, details }: Refusal, headers: Record<string, string>) {
+    const { status, message } = FAILURES[code];
+    super(message);
+    this.code = code;
+    this.status = this.statusCode = status;
+    this.headers = headers;
+    if (details !== undefined) {
+      Object.defineProperty(this, "cause", { value: causeOf(details), configurable: true, writable: true });
+    }
+  }
+
+  /** @internal */
+  static of(refusal: Refusal, headers: Record<string, string>): AgentIdentityError {
+    return withoutStack(() => new AgentIdentityError(refusal, headers));
+  }
+}
+
+function causeOf(details: Details): AgentIdentityErrorCause {
+  const { reason = `no trusted key has the kid ${details.kid ?? ""}` } = details;
+  return Object.assign(new Error(reason), details, { reason });
+}
+
+/** Whether a value is an error of this package, be it of another copy of it in the same process. */
+export function isAgentIdentityError(value: unknown): value is AgentIdentityError {
+  return typeof value === "object" && value !== null && (value as { [BRAND]?: unknown })[BRAND] === true;
+}
+
+/** Why a request or a token is refused. A value, not an exception: a throw inside this package is a bug, not a 401. */
+export class Refusal {
+  readonly code: AgentIdentityErrorCode;
+  readonly details: Details | undefined;
+  /** Seconds, for a 503. */
+  readonly retryAfter: number | undefined;
+
+  constructor(code: AgentIdentityErrorCode, details?: Details, retryAfter?: number) {
+    this.code = code;
+    this.details = details;
+    this.retryAfter = retryAfter;
+  }
+}
+
+export type ErrorFactory = (refusal: Refusal) => AgentIdentityError;
+
+/** Builds every challenge once; each call of the factory makes a new error object. */
+export function createErrorFactory(parameters: ChallengeParameters): ErrorFactory {
+  const challenges = new Map(
+    Object.entries(FAILURES)
+      .filter(([, { status }]) => status !== 503)
+      .map(([code, failure]) => {
+        const error = "error" in failure ? { error: failure.error, description: failure.message } : undefined;
+        return [code, buildChallenge(parameters, error)];
+      }),
+  );
+  return (refusal) => {
+    const headers: Record<string, string> = { "Cache-Control": "no-store" };
+    const challenge = challenges.get(refusal.code);
+    if (challenge !== undefined) headers["WWW-Authenticate"] = challenge;
+    if (refusal.retryAfter !== undefined) headers["Retry-After"] = String(refusal.retryAfter);
+    return AgentIdentityError.of(refusal, headers);
+  };
+}
+
+/** For errors that are made before any request is at hand. */
+export const toVerifierError = createErrorFactory({ realm: DEFAULT_REALM, resourceMetadata: undefined });
+
+const BODY_TYPES = {
+  400: "invalid_request_error",
+  401: "authentication_error",
+  403: "permission_error",
+  503: "service_unavailable_error",
+} as const;
+
+/** What an error is on the wire, the same for every framework. */
+export interface ErrorAnswer {
+  readonly status: number;
+  readonly headers: Readonly<Record<string, string>>;
+  readonly body: string;
+}
+
+/** `undefined` if the error is not one of this package. */
+export function toErrorAnswer(error: unknown): ErrorAnswer | undefined {
+  return isAgentIdentityError(error) ? answerOf(error) : undefined;
+}
+
+export function answerOf({ message, status, code, headers }: AgentIdentityError): ErrorAnswer {
+  // Codex's sign that the task has to be registered anew.
+  const codexCode = code === "task_invalid" ? "invalid_task_id" : code;
+  return {
+    status,
+    headers: { ...headers, "Content-Type": "application/json; charset=utf-8" },
+    body: JSON.stringify({ error: { message, type: BODY_TYPES[status], code: codexCode } }),
+  };
+}

@@ -1,0 +1,91 @@
+/** What a verification decides, and the one place that lets a request go on. Refusal is the default. */
+
+import type { AgentIdentity } from "../../protocol/agent-identity.js";
+import { isThenable } from "../../runtime/thenable.js";
+import { Refusal, type AgentIdentityError, type ErrorFactory } from "./errors.js";
+import { isVerifiedIdentity } from "./verified-identity.js";
+
+export type Outcome = AgentIdentity | Refusal;
+
+/** No credentials were sent, and none are required. */
+export const ANONYMOUS = Symbol("anonymous");
+
+export type Verdict = Outcome | typeof ANONYMOUS;
+
+/** The request may go on. Only `admit` gives it: whatever else there is in its place is the error of a request. */
+export const ADMITTED = Symbol("admitted");
+
+export type Admission = typeof ADMITTED | Error;
+
+/** What a framework's request, or its state, is to this package. */
+export interface IdentityCarrier {
+  agentIdentity?: AgentIdentity | undefined;
+}
+
+/** Decides on a request and sets its identity. It never throws or rejects: errors are given back. */
+export function admit<Request>(
+  authenticate: (request: Request) => unknown,
+  request: Request,
+  carrier: IdentityCarrier,
+  toError: ErrorFactory,
+): Admission | Promise<Admission> {
+  let verdict: unknown;
+  try {
+    verdict = authenticate(request);
+    if (verdict instanceof Refusal) return toError(verdict);
+    if (isSettled(verdict) || !isThenable(verdict)) return setIdentity(verdict, carrier);
+  } catch (error) {
+    return errorOf(error);
+  }
+  return admitLater(verdict, carrier, toError);
+}
+
+async function admitLater(
+  pending: PromiseLike<unknown>,
+  carrier: IdentityCarrier,
+  toError: ErrorFactory,
+): Promise<Admission> {
+  try {
+    const verdict = await pending;
+    return verdict instanceof Refusal ? toError(verdict) : setIdentity(verdict, carrier);
+  } catch (error) {
+    return errorOf(error);
+  }
+}
+
+/** @throws whatever the request's own property throws */
+function setIdentity(verdict: unknown, carrier: IdentityCarrier): Admission {
+  if (!isSettled(verdict)) return noVerdict();
+  const identity = verdict === ANONYMOUS ? undefined : verdict;
+  carrier.agentIdentity = identity;
+  if (carrier.agentIdentity !== identity) throw new Error("agentIdentity cannot be set: other code has defined it");
+  return ADMITTED;
+}
+
+function isSettled(verdict: unknown): verdict is AgentIdentity | typeof ANONYMOUS {
+  return isVerifiedIdentity(verdict) || verdict === ANONYMOUS;
+}
+
+/** @throws {AgentIdentityError} for a refusal */
+export function identityOrThrow(outcome: unknown, toError: (refusal: Refusal) => AgentIdentityError): AgentIdentity {
+  if (isVerifiedIdentity(outcome)) return outcome;
+  throw outcome instanceof Refusal ? toError(outcome) : noVerdict();
+}
+
+function noVerdict(): Error {
+  return new Error("the verification of a request gave no verdict: this is a fault of agent-identity-auth");
+}
+
+/**
+ * What a framework takes for an error. Express takes `undefined` for success and `"route"` for a command, Koa ignores
+ * `null`, and a promise would be waited for.
+ */
+export function errorOf(thrown: unknown): Error {
+  let isError = false;
+  try {
+    isError = typeof thrown === "object" && thrown !== null && !isThenable(thrown);
+  } catch {
+    // It throws when it is looked at.
+  }
+  return isError ? (thrown as Error) : new Error("something was thrown that is not an error", { cause: thrown });
+}

@@ -1,0 +1,165 @@
+/** Verification of a token, and the cache of verified ones: a hit is a hash, a map look-up and two checks. */
+
+import { hash, webcrypto } from "node:crypto";
+import type { VerifyOptions } from "jose";
+import { JOSEError } from "jose/errors";
+import { compactVerify } from "jose/jws/compact/verify";
+import { createLRU } from "lru.min";
+import { identityFromClaims, type AgentIdentity } from "../../protocol/agent-identity.js";
+import { ownProperties } from "../../protocol/options.js";
+import { forgetLastMatch } from "../../runtime/last-match.js";
+import { isThenable } from "../../runtime/thenable.js";
+import { hasExpired, isTooOld, type ClaimExpectations } from "../../protocol/claims.js";
+import { nowInSeconds } from "../../runtime/clock.js";
+import { Refusal } from "../outcome/errors.js";
+import { nextSignatureBatch } from "../../runtime/signature-batch.js";
+import type { TrustedKey } from "../keys/key-set.js";
+import type { InternalJwksResolver } from "../keys/jwks-resolver.js";
+import type { Outcome } from "../outcome/verdict.js";
+import { verifiedIdentity } from "../outcome/verified-identity.js";
+import { isPlaceholder } from "./token-placeholder.js";
+import { decodeUnverifiedToken, holdsAgentToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
+
+/** The signature is all that is left to jose: the claims of this very string have been checked. */
+const JOSE_OPTIONS: VerifyOptions = ownProperties({ algorithms: ["RS256"] });
+
+interface VerifiedToken {
+  readonly identity: AgentIdentity;
+  /** The very object that verified it: while the source still gives it out, the signature stands. */
+  readonly key: TrustedKey;
+}
+
+export class TokenVerifier {
+  readonly #keys: InternalJwksResolver;
+  readonly #expected: ClaimExpectations;
+  /** By SHA-256 of the token, so that no token is kept. */
+  readonly #verified: ReturnType<typeof createLRU<string, VerifiedToken>> | undefined;
+  readonly #pending = new Map<string, Promise<Outcome>>();
+
+  /** @param cacheSize in tokens; 0 for no cache */
+  constructor(keys: InternalJwksResolver, expected: ClaimExpectations, cacheSize: number) {
+    this.#keys = keys;
+    this.#expected = expected;
+    // `exp` is what jose does not ask for by itself; the other claims are checked before it is called.
+    if (cacheSize > 0) this.#verified = createLRU(ownProperties({ max: cacheSize }));
+  }
+
+  /** Whether the text of a header holds a token for this verifier, be it malformed. */
+  isMeant(authorization: string): boolean {
+    return holdsAgentToken(authorization, this.#expected);
+  }
+
+  /** What a cache hit would give. It does not count as a use. */
+  remembered(digest: string): AgentIdentity | undefined {
+    return this.#verified?.peek(digest)?.identity;
+  }
+
+  /**
+   * At once, without a promise, for a token that was verified before and whose key set is fresh.
+   * @param digest of the token, by `digestOf`
+   */
+  verify(token: string, digest = digestOf(token)): Outcome | Promise<Outcome> {
+    if (digest === "") return new Refusal("token_malformed");
+    const verified = this.#verified?.get(digest);
+    if (verified === undefined) return this.#verifyAnew(token, digest);
+    const { identity } = verified;
+    if (this.#hasExpired(identity)) {
+      this.#verified?.delete(digest);
+      return new Refusal("token_expired");
+    }
+    const key = this.#keys.key(verified.key.kid);
+    if (key === verified.key) return identity;
+    if (key instanceof Refusal) return key;
+    return isThenable(key) ? this.#verifyWithKeyOf(key, verified, token, digest) : this.#verifyAnew(token, digest);
+  }
+
+  /** For a remembered token whose key set is being refreshed. It may expire in the meantime. */
+  async #verifyWithKeyOf(
+    refresh: PromiseLike<TrustedKey | Refusal>,
+    verified: VerifiedToken,
+    token: string,
+    digest: string,
+  ): Promise<Outcome> {
+    const key = await refresh;
+    if (key instanceof Refusal) return key;
+    if (key !== verified.key) return this.#verifyAnew(token, digest);
+    return this.#hasExpired(verified.identity) ? new Refusal("token_expired") : verified.identity;
+  }
+
+  #hasExpired({ issuedAt, expiresAt }: AgentIdentity): boolean {
+    const now = nowInSeconds();
+    return hasExpired(expiresAt, this.#expected.clockTolerance, now) || isTooOld(issuedAt, this.#expected, now);
+  }
+
+  #verifyAnew(token: string, digest: string): Outcome | Promise<Outcome> {
+    const pending = this.#pending.get(digest);
+    if (pending !== undefined) return pending;
+    const unverified = decodeUnverifiedToken(token, this.#expected, nowInSeconds());
+    if (unverified instanceof Refusal) return unverified.code === "token_malformed" ? malformed(token) : unverified;
+    const key = this.#keys.key(unverified.unverifiedKid);
+    if (key instanceof Refusal) return key;
+    const verification = this.#verifySignature(token, unverified, digest, key);
+    this.#pending.set(digest, verification);
+    return verification;
+  }
+
+  async #verifySignature(
+    token: string,
+    { unverifiedClaims }: UnverifiedToken,
+    digest: string,
+    keyOrPromise: TrustedKey | Promise<TrustedKey | Refusal>,
+  ): Promise<Outcome> {
+    try {
+      const key = await keyOrPromise;
+      if (key instanceof Refusal) return key;
+      await nextSignatureBatch();
+      refuseReplacedCrypto();
+      await compactVerify(token, key.publicKey, JOSE_OPTIONS);
+      // In the meantime, its key may have been withdrawn, and its time may have come.
+      if (!this.#keys.trusts(key)) return new Refusal("key_untrusted");
+      const identity = verifiedIdentity(identityFromClaims(unverifiedClaims));
+      if (this.#hasExpired(identity)) return new Refusal("token_expired");
+      this.#verified?.set(digest, { identity, key });
+      return identity;
+    } catch (error) {
+      // The caller gets this package's own words, never those of jose's error.
+      if (error instanceof JOSEError) return new Refusal("signature_invalid");
+      throw error;
+    } finally {
+      forgetLastMatch(); // of a regular expression of jose's
+      // Never before it is pending: on every way here something was awaited.
+      this.#pending.delete(digest);
+    }
+  }
+}
+
+// eslint-disable-next-line @typescript-eslint/unbound-method -- compared only
+const genuineVerify = webcrypto.subtle.verify;
+
+/** jose verifies with the global `crypto`: a mock that was put in its place must not decide who gets in. */
+function refuseReplacedCrypto(): void {
+  const { crypto } = globalThis as { crypto?: { subtle?: { verify?: unknown } } };
+  if (crypto?.subtle?.verify !== genuineVerify) {
+    throw new Error("globalThis.crypto is not Node's: no signature can be verified until it is put back");
+  }
+}
+
+/** The cache's key for a token, so that no token is kept. Empty for what is too long to be a token. */
+export function digestOf(token: string): string {
+  return typeof token === "string" && token.length <= MAX_TOKEN_LENGTH ? sha256(token) : "";
+}
+
+/** In hexadecimal. */
+export function sha256(text: string): string {
+  return hash("sha256", text);
+}
+
+/** With the reason, where it is a mistake that people make. */
+function malformed(token: string): Refusal {
+  if (isPlaceholder(token)) return new Refusal("token_malformed", { reason: "hidden by an earlier mount" });
+  const hasScheme = token.slice(0, "bearer ".length).toLowerCase() === "bearer ";
+  return new Refusal(
+    "token_malformed",
+    hasScheme ? { reason: 'the token begins with "Bearer ": leave that out' } : undefined,
+  );
+}
