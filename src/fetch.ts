@@ -22,7 +22,7 @@ export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/http/authe
 export { AgentIdentityError, isAgentIdentityError } from "./verify/outcome/errors.js";
 export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
 export { createJwksResolver } from "./verify/keys/jwks-registry.js";
-export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-registry.js";
+export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-options.js";
 export type { JwksResolver, JwksStatus } from "./verify/keys/jwks-resolver.js";
 export { createVerifier } from "./verify/tokens/create-verifier.js";
 export type { Verifier, VerifierOptions } from "./verify/tokens/create-verifier.js";

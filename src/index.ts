@@ -24,14 +24,14 @@ export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/ass
 export type { CredentialsSource } from "./verify/http/request-headers.js";
 export { AgentIdentityError, isAgentIdentityError } from "./verify/outcome/errors.js";
 export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
-export type { JwksFetch, JwksFetchEvent, JwksResponse } from "./verify/keys/jwks-fetch.js";
+export type { JwksFetch, JwksResponse } from "./verify/keys/jwks-fetch.js";
 export type { ErrorHandlerOptions } from "./middleware/error-handler.js";
 export { createJwksResolver } from "./verify/keys/jwks-registry.js";
-export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-registry.js";
+export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-options.js";
 export type { JwksStore } from "./verify/keys/jwks-store.js";
 export type { JwksResolver, JwksStatus } from "./verify/keys/jwks-resolver.js";
 export type { Authenticating, MiddlewareMembers } from "./middleware/middleware.js";
-export type { VerifyEvent } from "./verify/outcome/diagnostics.js";
+export type { JwksFetchEvent, VerifyEvent } from "./verify/outcome/diagnostics.js";
 export { createVerifier } from "./verify/tokens/create-verifier.js";
 export type { Verifier, VerifierOptions } from "./verify/tokens/create-verifier.js";
 

@@ -10,7 +10,7 @@ import {
   type ParsedRestrictions,
 } from "../protocol/login-restrictions.js";
 import { aNonBlankString, checkedByItsParser, checkOptions, type OptionCheck } from "../protocol/options.js";
-import type { JwksOptions } from "../verify/keys/jwks-registry.js";
+import type { JwksOptions } from "../verify/keys/jwks-options.js";
 import type { JwksResolver } from "../verify/keys/jwks-resolver.js";
 import { sharedVerifier, type SharedVerifier } from "../verify/tokens/create-verifier.js";
 import type { AuthCredentialsStoreMode } from "./auth-store.js";

@@ -12,11 +12,24 @@ import { report, startProtectedApi } from "./protected-api.js";
 const dead = (_req: unknown, res: { writeHead(status: number): { end(): void } }) => {
   res.writeHead(500).end();
 };
-const jwks = JSON.stringify({ keys: [signingKey.jwk] });
+const jwks = { keys: [signingKey.jwk] };
 const never = (): Promise<never> => new Promise(() => undefined);
 
+const text = (entry: unknown) => (typeof entry === "object" ? JSON.stringify(entry) : entry);
+
 /** A store that holds one entry, whatever it is asked for. */
-const holding = (entry: unknown): JwksStore => ({ get: () => entry, set: () => undefined });
+const holding = (entry: unknown): JwksStore => ({ get: () => text(entry), set: () => undefined });
+
+/** A store that answers after 300 ms, as of then. */
+const slow = (keys: object[], delay = 300, age = 0): JwksStore => ({
+  get: () =>
+    new Promise((resolve) => {
+      setTimeout(() => {
+        resolve(text({ jwks: { keys }, fetchedAt: Date.now() - age }));
+      }, delay);
+    }),
+  set: () => undefined,
+});
 
 /** An API of a fleet whose backend answers 500. */
 async function startWithDeadBackend(store: JwksStore) {
@@ -42,11 +55,10 @@ test("the entry is written with a life of cacheMaxAge and staleIfErrorDuration",
   const { verifier, valid } = await startProtectedApi({ store, cacheMaxAge: 1_000, staleIfErrorDuration: 500 });
   await valid();
   const { url, fetchedAt } = verifier.jwks.status();
-  expect(written).toEqual([
-    [`agent-identity-auth:jwks:${url}`, { jwks: expect.any(String) as string, fetchedAt }, 1_500],
-  ]);
-  expect(JSON.parse((written[0]?.[1] as { jwks: string }).jwks)).toEqual({
-    keys: [{ kid: "key-1", kty: "RSA", n: signingKey.jwk["n"], e: "AQAB" }],
+  expect(written).toEqual([[`agent-identity-auth:jwks:${url}`, expect.any(String), 1_500]]);
+  expect(JSON.parse(written[0]?.[1] as string)).toEqual({
+    jwks: { keys: [{ kid: "key-1", kty: "RSA", n: signingKey.jwk["n"], e: "AQAB" }] },
+    fetchedAt,
   });
 });
 
@@ -70,14 +82,16 @@ test.skipIf(!redisIsInstalled)("Redis: another process starts while the backend 
 });
 
 describe("an entry", () => {
-  test("that is fresh means no fetch; from half its age one runs in the background", async () => {
+  test("that is fresh means no fetch; from a random age one runs in the background", async () => {
     const clock = takeOverClock();
     const { backend, valid } = await startProtectedApi({
       store: holding({ jwks, fetchedAt: Date.now() - minutes(4) }),
     });
     await valid();
+    clock.advance(minutes(1) - 1);
+    await valid();
     expect(backend.fetches).toBe(0);
-    clock.advance(minutes(1));
+    clock.advance(minutes(4) + 1);
     await valid();
     await expect.poll(() => backend.fetches).toBe(1);
   });
@@ -95,15 +109,17 @@ describe("an entry", () => {
   test.each<[string, unknown]>([
     ["is not there", undefined],
     ["is null", null],
-    ["is text", jwks],
+    ["is no text", Symbol("entry")],
+    ["is text that is no JSON", "{"],
+    ["is null in JSON", "null"],
+    ["is a JWKS without a date", jwks],
     ["has no date", { jwks }],
-    ["has a date of another type", { jwks, fetchedAt: new Date() }],
+    ["has a date of another type", { jwks, fetchedAt: "2026-01-01T00:00:00Z" }],
     ["is from the future", { jwks, fetchedAt: Date.now() + minutes(1) }],
     ["is past the ceiling", { jwks, fetchedAt: Date.now() - minutes(71) }],
-    ["holds an object", { jwks: { keys: [signingKey.jwk] }, fetchedAt: Date.now() }],
-    ["holds no JSON", { jwks: "{", fetchedAt: Date.now() }],
-    ["holds no usable key", { jwks: '{"keys":[]}', fetchedAt: Date.now() }],
-    ["is larger than a response may be", { jwks: jwks.padEnd(256 * 1024 + 1), fetchedAt: Date.now() }],
+    ["holds text for a JWKS", { jwks: JSON.stringify(jwks), fetchedAt: Date.now() }],
+    ["holds no usable key", { jwks: { keys: [] }, fetchedAt: Date.now() }],
+    ["is larger than a response may be", text({ jwks, fetchedAt: Date.now(), x: "x".repeat(256 * 1024) })],
   ])("that %s counts as absent", async (_, entry) => {
     const up = await startProtectedApi({ store: holding(entry) });
     await up.valid();
@@ -115,7 +131,7 @@ describe("an entry", () => {
   test("that is older never replaces a newer set, nor does our own come back as news", async () => {
     const clock = takeOverClock();
     const old = createSigningKey("old");
-    const entry = { jwks: JSON.stringify({ keys: [old.jwk] }), fetchedAt: Date.now() };
+    const entry = { jwks: { keys: [old.jwk] }, fetchedAt: Date.now() };
     const { backend, verifier, valid } = await startProtectedApi({ store: holding(entry) });
     await valid(mint({}, old));
     expect(backend.fetches).toBe(0);
@@ -130,12 +146,12 @@ describe("an entry", () => {
   test("that is fresh, but older than the set, brings back no key that was revoked since", async () => {
     const clock = takeOverClock();
     const revoked = createSigningKey("revoked");
-    const entry = { jwks: JSON.stringify({ keys: [revoked.jwk] }), fetchedAt: Date.now() - minutes(1) };
+    const entry = { jwks: { keys: [revoked.jwk] }, fetchedAt: Date.now() - minutes(1) };
     const { backend, valid, invalid } = await startProtectedApi({ store: holding(entry) });
     await valid(mint({}, revoked));
     await valid(); // an unknown kid: the endpoint is asked
     expect(backend.fetches).toBe(1);
-    clock.advance(minutes(6));
+    clock.advance(minutes(9));
     await valid();
     await expect.poll(() => backend.fetches).toBe(2);
     expect(await invalid(mint({}, revoked))).toMatchObject({ status: 401 });
@@ -147,11 +163,26 @@ describe("an entry", () => {
     const entry = { jwks, fetchedAt: Date.now() };
     const { backend, verifier, valid } = await startProtectedApi({ store: holding(entry) });
     await valid();
-    clock.advance(minutes(6));
+    clock.advance(minutes(9));
     entry.fetchedAt = Date.now() - minutes(1);
     await valid();
     await expect.poll(() => verifier.jwks.status().fetchedAt).toBe(entry.fetchedAt);
     expect(backend.fetches).toBe(0);
+  });
+
+  test.each([
+    ["59 s newer than the set may come from a clock that is ahead: the endpoint is asked", 59_000, 2, ["key-1"]],
+    ["61 s newer replaces the set", 61_000, 1, ["key-2"]],
+  ])("that is %s", async (_, newerBy, fetches, kids) => {
+    const token = mint();
+    const clock = takeOverClock();
+    const entry = { jwks: { keys: [createSigningKey("key-2").jwk] }, fetchedAt: Infinity };
+    const { backend, verifier, valid } = await startProtectedApi({ store: holding(entry) });
+    await valid(token);
+    entry.fetchedAt = Date.now() + newerBy;
+    clock.advance(minutes(9));
+    await valid(token);
+    await expect.poll(() => [backend.fetches, verifier.jwks.status().kids]).toEqual([fetches, kids]);
   });
 
   test("that is adopted within a window does not turn its 401 into a 503", async () => {
@@ -165,7 +196,7 @@ describe("an entry", () => {
     await valid();
     expect(await invalid(junk)).toMatchObject({ status: 401 });
     clock.advance(4_000);
-    entry.fetchedAt = Date.now() - 1;
+    entry.fetchedAt = Date.now() - 1; // newer by more than a tenth of cacheMaxAge
     await valid();
     expect(verifier.jwks.status().fetchedAt).toBe(entry.fetchedAt);
     expect(await invalid(junk)).toMatchObject({ status: 401 });
@@ -213,10 +244,7 @@ describe("a store that", () => {
   });
 
   test("is slow, and newer than a hanging endpoint, serves as soon as it answers", async () => {
-    const store: JwksStore = {
-      get: () => new Promise((resolve) => setTimeout(resolve, 300, { jwks, fetchedAt: Date.now() })),
-      set: () => undefined,
-    };
+    const store = slow([signingKey.jwk]);
     const { backend, valid } = await startProtectedApi({ store });
     backend.answer = () => undefined;
     const { status, duration } = await valid();
@@ -227,20 +255,12 @@ describe("a store that", () => {
   test("gives what was fetched after our own slow fetch had begun keeps it, unharmed", async () => {
     const newKey = createSigningKey("key-2");
     const written: unknown[] = [];
-    const store: JwksStore = {
-      get: () =>
-        new Promise((resolve) => {
-          setTimeout(() => {
-            resolve({ jwks: JSON.stringify({ keys: [signingKey.jwk, newKey.jwk] }), fetchedAt: Date.now() });
-          }, 300);
-        }),
-      set: (_name, entry) => written.push(entry),
-    };
+    const store = { ...slow([signingKey.jwk, newKey.jwk]), set: (_name: string, entry: string) => written.push(entry) };
     const { backend, verifier, valid } = await startProtectedApi({ store });
     let answered = false;
     backend.answer = (_req, res) => {
       setTimeout(() => {
-        res.end(jwks, () => (answered = true));
+        res.end(JSON.stringify(jwks), () => (answered = true));
       }, 600);
     };
     expect((await valid(mint({}, newKey))).status).toBe(200);
@@ -253,10 +273,7 @@ describe("a store that", () => {
 
   test("overtakes a fetch that fails in the end: by then a later one has found the endpoint well", async () => {
     const [second, third] = [createSigningKey("key-2"), createSigningKey("key-3")];
-    const store: JwksStore = {
-      get: () => new Promise((resolve) => setTimeout(resolve, 300, { jwks, fetchedAt: Date.now() })),
-      set: () => undefined,
-    };
+    const store = slow([signingKey.jwk]);
     const { backend, verifier } = await startProtectedApi({ store, timeoutDuration: 800, cooldownDuration: 0 });
     const gaveUp = new Promise((resolve) => {
       backend.answer = (req) => {
@@ -276,14 +293,11 @@ describe("a store that", () => {
   });
 
   test("is slow is overtaken by the endpoint, and waited for when that fails", async () => {
-    const slow = (): JwksStore => ({
-      get: () => new Promise((resolve) => setTimeout(resolve, 700, { jwks, fetchedAt: Date.now() - minutes(20) })),
-      set: () => undefined,
-    });
-    const up = await startProtectedApi({ store: slow() });
+    const store = slow([signingKey.jwk], 700, minutes(20));
+    const up = await startProtectedApi({ store });
     expect((await up.valid()).duration).toBeLessThan(700);
     expect(up.backend.fetches).toBe(1);
-    const down = await startWithDeadBackend(slow());
+    const down = await startWithDeadBackend(store);
     expect((await down.valid()).status).toBe(200);
   });
 });

@@ -6,21 +6,17 @@ import {
   agentIdentityAuth,
   createJwksResolver,
   createVerifier,
+  type AgentIdentity,
   type AgentIdentityError,
   type AgentIdentityMiddleware,
   type VerifierOptions,
+  type VerifyEvent,
 } from "../../src/index.js";
 import { mint, now, signingKey } from "../support/agents.js";
 import { sendJson, startBackend } from "../support/servers.js";
 import { minutes, takeOverClock } from "../faults/clock.js";
 
-interface VerifyEvent {
-  scheme: string;
-  outcome: string;
-  code?: string;
-  cached: boolean;
-  durationMs: number;
-}
+const identity = expect.objectContaining({ agentRuntimeId: "agent-1" }) as AgentIdentity;
 
 /** What `agent-identity-auth:verify` says from now on. */
 function watch(): VerifyEvent[] {
@@ -61,7 +57,7 @@ describe("a token that was verified before", () => {
     await agents.verifier.verify(token);
     expect(backend.fetches).toBe(3);
     expect(events).toEqual([
-      { scheme: "Bearer", outcome: "success", cached: true, durationMs: expect.any(Number) as number },
+      { scheme: "Bearer", outcome: "success", identity, cached: true, durationMs: expect.any(Number) as number },
     ]);
   });
 
@@ -249,7 +245,7 @@ test("what a fetch and a refusal were is on the diagnostics channels", async () 
     { url, outcome: "failure", status: 404, kids: [], durationMs, error: "status 404" },
   ]);
   expect(events).toEqual([
-    { scheme: "Bearer", outcome: "success", cached: false, durationMs },
+    { scheme: "Bearer", outcome: "success", identity, cached: false, durationMs },
     { scheme: "Bearer", outcome: "failure", code: "token_malformed", cached: false, durationMs },
     { scheme: "Bearer", outcome: "failure", code: "keys_unavailable", cached: false, durationMs },
   ]);

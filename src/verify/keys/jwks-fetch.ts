@@ -1,48 +1,32 @@
-/** One attempt to fetch a key set: one deadline for all of it, a cap on its size, no redirects. It never throws. */
+/** One attempt to fetch a key set, with one deadline, a bound on its size, and no redirects. It never throws. */
 
-import { channel } from "node:diagnostics_channel";
 import { types } from "node:util";
 import { monotonicNow } from "../../runtime/captured-globals.js";
 import { parseUtf8Json } from "../../protocol/encoding.js";
 import { ownProperties } from "../../protocol/options.js";
 import { withDeadline } from "../../runtime/thenable.js";
+import { publishJwksFetch } from "../outcome/diagnostics.js";
 import { parseKeySet, type KeySet } from "./key-set.js";
 
-/** What is used of `fetch`; the global one fits, and undici's. */
+/** The part of `fetch` that this package uses. The global `fetch` has this type, and undici's. */
 export type JwksFetch = (
   url: string,
   init: { headers: Record<string, string>; redirect: "manual"; signal?: AbortSignal; cache?: "no-store" },
 ) => Promise<JwksResponse>;
 
-/** What is used of a `Response`. */
+/** The part of a `Response` that this package uses. */
 export interface JwksResponse {
-  /** Of HTTP. */
+  /** The HTTP status. */
   readonly status: number;
-  /** Whether redirects were followed, which is refused. */
+  /** Whether `fetch` followed a redirect. Such an answer is refused. */
   readonly redirected: boolean;
-  /** `Retry-After` is read. */
+  /** Only `Retry-After` is read. */
   readonly headers: {
-    /** By name, in whatever case. */
+    /** The case of the name does not matter. */
     get(name: string): string | null;
   };
   /** A stream of bytes. */
   readonly body: object | null;
-}
-
-/** What `agent-identity-auth:jwks.fetch` publishes when an attempt to fetch a key set has ended. */
-export interface JwksFetchEvent {
-  /** What was asked. */
-  readonly url: string;
-  /** Whether there was a usable key set. */
-  readonly outcome: "success" | "failure";
-  /** Of HTTP, where there was an answer. */
-  readonly status?: number;
-  /** The ids of the usable keys; none with a failure. */
-  readonly kids: readonly string[];
-  /** ms, to the last byte. */
-  readonly durationMs: number;
-  /** Only of a failure: what is wrong, in words of our own. */
-  readonly error?: string;
 }
 
 export interface JwksRequest {
@@ -50,7 +34,7 @@ export interface JwksRequest {
   readonly fetch: JwksFetch | undefined;
   /** ms, for everything from the connection to the last byte. */
   readonly timeoutDuration: number;
-  /** Asked for once the answer is there. */
+  /** Called when the answer has come: the set that it may replace. */
   readonly previous: () => KeySet | undefined;
 }
 
@@ -58,26 +42,20 @@ export type JwksAnswer =
   | { readonly keySet: KeySet; readonly status: number }
   | { readonly error: string; readonly status?: number; /** ms */ readonly retryAfter?: number };
 
-/** Bytes. A set of this size holds several hundred keys. */
+/** In bytes: several hundred keys. */
 export const MAX_JWKS_SIZE = 256 * 1024;
-
-const fetchChannel = channel("agent-identity-auth:jwks.fetch");
 
 export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
   const startedAt = monotonicNow();
   const answer = await fetchBeforeDeadline(request);
-  if (fetchChannel.hasSubscribers) {
-    const failed = "error" in answer;
-    const event: JwksFetchEvent = {
-      url: request.url,
-      outcome: failed ? "failure" : "success",
-      ...(answer.status !== undefined && { status: answer.status }),
-      kids: failed ? [] : answer.keySet.kids,
-      durationMs: monotonicNow() - startedAt,
-      ...(failed && { error: answer.error }),
-    };
-    fetchChannel.publish(event);
-  }
+  publishJwksFetch(() => ({
+    url: request.url,
+    ...("error" in answer
+      ? { outcome: "failure", kids: [], error: answer.error }
+      : { outcome: "success", kids: answer.keySet.kids }),
+    ...(answer.status !== undefined && { status: answer.status }),
+    durationMs: monotonicNow() - startedAt,
+  }));
   return answer;
 }
 
@@ -85,26 +63,26 @@ async function fetchBeforeDeadline(request: JwksRequest): Promise<JwksAnswer> {
   const abort = new AbortController();
   const { timeoutDuration } = request;
   try {
-    // Not left to the signal, which a custom `fetch` may not heed.
+    // The signal alone is not enough: a custom `fetch` may ignore it.
     return await withDeadline(download(request, abort.signal), timeoutDuration, () => ({
       error: `no complete answer within ${timeoutDuration} ms`,
     }));
   } catch (error) {
     return { error: describeNetworkError(error) };
   } finally {
-    abort.abort(); // whatever is left of the answer is not wanted
+    abort.abort(); // nobody reads the rest of the answer
   }
 }
 
 async function download({ url, fetch, previous }: JwksRequest, signal: AbortSignal): Promise<JwksAnswer> {
   const headers: Record<string, string> = { accept: "application/jwk-set+json, application/json" };
-  // Minutes pass between two fetches: a connection that was kept would be one that the endpoint is about to close.
+  // Minutes pass between two fetches, so the endpoint may close a kept connection just as it is used again.
   if (fetch === undefined) headers["connection"] = "close";
   const init = ownProperties({
     headers,
     redirect: "manual" as const,
     ...accepted({ signal }),
-    ...accepted({ cache: "no-store" as const }), // a key that is withdrawn must not live on in an HTTP cache
+    ...accepted({ cache: "no-store" as const }), // an HTTP cache must not keep a withdrawn key alive
   });
   const response = await (fetch ?? globalThis.fetch)(url, init);
   const { status } = response;
@@ -120,8 +98,8 @@ async function download({ url, fetch, previous }: JwksRequest, signal: AbortSign
 }
 
 /**
- * A member of a fetch's options, unless this runtime refuses it, and with it every fetch. Some do not know `cache`, and Node
- * takes no signal of jsdom's. What it is for is raced as well.
+ * The member, or `undefined` where this runtime refuses it: some runtimes do not know `cache`, and Node's `fetch` refuses a
+ * signal of jsdom. A refused member would make every fetch fail; without the signal, the deadline still holds.
  */
 function accepted<T extends { signal: AbortSignal } | { cache: "no-store" }>(member: T): T | undefined {
   try {
@@ -132,17 +110,17 @@ function accepted<T extends { signal: AbortSignal } | { cache: "no-store" }>(mem
   }
 }
 
-/** In ms; `NaN` if it is neither seconds nor a date (RFC 9110 §10.2.3). */
+/** @returns ms; `NaN` if the value is neither seconds nor a date (RFC 9110 §10.2.3) */
 function parseRetryAfter(value: string): number {
   return /^\d+$/.test(value) ? Number(value) * 1000 : Date.parse(value) - Date.now();
 }
 
-/** `undefined` if it is too large; reading stops there. */
+/** @returns `undefined` for a body that is too large: the rest is not read */
 async function readBody(response: JwksResponse, signal: AbortSignal): Promise<Buffer | undefined> {
   const chunks: Uint8Array[] = [];
   let size = 0;
   for await (const chunk of (response.body ?? []) as AsyncIterable<Uint8Array>) {
-    // A custom fetch may not end its stream at the deadline, nor give bytes.
+    // A custom `fetch` may go on after the deadline, or give something else than bytes.
     signal.throwIfAborted();
     if (!types.isUint8Array(chunk)) throw new TypeError("not a byte stream");
     size += chunk.byteLength;
@@ -152,7 +130,7 @@ async function readBody(response: JwksResponse, signal: AbortSignal): Promise<Bu
   return Buffer.concat(chunks);
 }
 
-export function parseJwks(body: Buffer, previous?: KeySet): KeySet | string {
+function parseJwks(body: Buffer, previous?: KeySet): KeySet | string {
   let document: unknown;
   try {
     document = parseUtf8Json(body);
@@ -162,14 +140,14 @@ export function parseJwks(body: Buffer, previous?: KeySet): KeySet | string {
   return parseKeySet(document, previous);
 }
 
-/** A code such as `ECONNREFUSED`; never the message, which is a library's. */
+/** Gives a code such as `ECONNREFUSED`, and never a message, because a library wrote that. */
 function describeNetworkError(error: unknown): string {
   try {
     const { code, cause } = error as { code?: unknown; cause?: { code?: unknown } };
     const known = [cause?.code, code].find((value) => typeof value === "string" && /^[A-Z][A-Z0-9_]*$/.test(value));
     if (known !== undefined) return `no answer (${known as string})`;
   } catch {
-    // A custom fetch may reject with whatever it likes.
+    // A custom `fetch` may reject with a value that throws when it is read.
   }
   return "no answer";
 }

@@ -1,94 +1,37 @@
-/** Which resolver a verifier gets: the shared one of its URL, one of its own, or one that it was handed. */
+/** Which resolver a verifier gets: the shared one of its JWKS URL, a private one, or the one that it was given. */
 
 import { deriveJwksUrl, normalizeBaseUrl, parseServerUrl } from "../../protocol/base-url.js";
+import { checkOptions, ownProperties } from "../../protocol/options.js";
 import {
-  aBoolean,
-  aFunction,
-  anInteger,
-  checkedByItsParser,
-  checkOptions,
-  ownProperties,
-  type OptionChecks,
-} from "../../protocol/options.js";
-import type { JwksFetch } from "./jwks-fetch.js";
-import { aJwksStore, type JwksStore } from "./jwks-store.js";
-import type { JwksResolver, InternalJwksResolver } from "./jwks-resolver.js";
+  JWKS_LOCATION_CHECKS,
+  JWKS_OPTION_CHECKS,
+  type JwksLocationOptions,
+  type JwksOptions,
+} from "./jwks-options.js";
+import type { InternalJwksResolver, JwksResolver } from "./jwks-resolver.js";
 import { RemoteJwks } from "./remote-jwks.js";
 import { StaticJwks } from "./static-jwks.js";
 
-/** How the signing keys are fetched and kept. Durations are integers in ms. */
-export interface JwksOptions {
-  /**
-   * Older than this, a request waits for a refresh; from half of it on, a refresh runs in the background and nobody
-   * waits. Default 600000 (10 minutes).
-   */
-  cacheMaxAge?: number | undefined;
-  /**
-   * Tokens with an unknown `kid` start at most one refresh in this time. The first token of a new key passes at once;
-   * during a flood of junk `kid`s it may be refused for up to this long. Default 10000 (10 seconds); 0 for no limit.
-   */
-  cooldownDuration?: number | undefined;
-  /** For one whole fetch, body included. Default 5000 (5 seconds). */
-  timeoutDuration?: number | undefined;
-  /**
-   * How long past `cacheMaxAge` the last good set serves while the endpoint fails; after that, 503. A key that is
-   * revoked during an outage is trusted for as long. Default 3600000 (1 hour); 0 for not at all.
-   */
-  staleIfErrorDuration?: number | undefined;
-  /** Instead of the global `fetch`: for proxies and private CAs. It must not follow redirects. */
-  fetch?: JwksFetch | undefined;
-  /**
-   * Shares one key set among the processes of a fleet, which then start while the backend is down. Keyv-shaped.
-   * Whoever can write this store can sign in as anyone.
-   */
-  store?: JwksStore | undefined;
-  /** A JWKS (RFC 7517 §5) instead of an endpoint: no network at all. Not together with any other of these options. */
-  keySet?:
-    | {
-        /** JWKs (RFC 7517 §4): the usable ones are used. */
-        readonly keys: readonly object[];
-      }
-    | undefined;
-}
-
-/** Where the keys are, if it is not to be derived from the base URL alone. */
-export interface JwksLocationOptions {
-  /** Where the keys are, if not where the base URL says. */
-  jwksUrl?: string | undefined;
-  /** Allows plain http to hosts that are not loopback: whoever is on the way can then replace the keys. */
-  allowInsecureHttp?: boolean | undefined;
-}
-
-const atLeast = (minimum: number) => anInteger(minimum, Number.MAX_SAFE_INTEGER, "ms");
-
-const JWKS_OPTION_CHECKS: OptionChecks<JwksOptions> = {
-  cacheMaxAge: atLeast(1),
-  cooldownDuration: atLeast(0),
-  timeoutDuration: anInteger(1, 2 ** 31 - 1, "ms"), // what a timer can hold
-  staleIfErrorDuration: atLeast(0),
-  fetch: aFunction,
-  store: aJwksStore,
-  keySet: checkedByItsParser,
-};
-
-export const JWKS_LOCATION_CHECKS: OptionChecks<JwksLocationOptions> = {
-  jwksUrl: checkedByItsParser,
-  allowInsecureHttp: aBoolean,
-};
-
-/** One per JWKS URL and process, however many mounts there are. */
+/** By JWKS URL: one for each in this process, however many mounts there are. */
 const sharedResolvers = new Map<string, InternalJwksResolver>();
 
 /**
- * A resolver to share between verifiers, with options of its own.
+ * A JWKS resolver with options, for several verifiers to share. Verifiers without `jwks` options share one already.
+ * @param baseUrl the base URL of the backend that issues the tokens, as for `agentIdentityAuth`
  * @throws TypeError that names the fix
+ * @example
+ * const jwks = createJwksResolver("https://chatgpt.com/backend-api", { cacheMaxAge: 300_000 });
+ * const agents = agentIdentityAuth("https://chatgpt.com/backend-api", { jwks });
  */
 export function createJwksResolver(baseUrl: string | URL, options?: JwksOptions & JwksLocationOptions): JwksResolver {
   const checked = checkOptions("createJwksResolver", options, { ...JWKS_OPTION_CHECKS, ...JWKS_LOCATION_CHECKS });
   return createResolver("createJwksResolver", locateJwks(baseUrl, checked), checked, checked);
 }
 
-/** @throws TypeError that names the fix */
+/**
+ * The resolver of a verifier: the one it was given, one with its `jwks` options, or the shared one of its URL.
+ * @throws TypeError that names the fix
+ */
 export function selectResolver(
   where: string,
   baseUrl: string | URL,

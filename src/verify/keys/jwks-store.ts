@@ -1,15 +1,15 @@
-/** The key set that a fleet shares through a store. Whoever can write the store can sign in as anyone. */
+/** The key set that a fleet shares through a store. A writer of the store can sign in as anyone. */
 
 import { hasMethods, ownProperties, type OptionCheck } from "../../protocol/options.js";
-import { MAX_JWKS_SIZE, parseJwks } from "./jwks-fetch.js";
-import { publicJwks, type KeySet } from "./key-set.js";
+import { MAX_JWKS_SIZE } from "./jwks-fetch.js";
+import { parseKeySet, publicJwks, type KeySet } from "./key-set.js";
 
-/** Keyv has this shape. */
+/** A store of text: a Keyv, or a store of `agent-identity-auth/stores`. Both functions may return a promise. */
 export interface JwksStore {
-  /** What was set under this name; `undefined` or `null` for nothing. May be a promise. */
-  get(key: string): unknown;
-  /** Of use for `ttl` ms. May be a promise. */
-  set(key: string, value: unknown, ttl?: number): unknown;
+  /** The text that was set under this name. Anything else counts as no entry. */
+  get(name: string): unknown;
+  /** @param ttl ms after which the entry is of no use */
+  set(name: string, text: string, ttl?: number): unknown;
 }
 
 export const aJwksStore: OptionCheck = {
@@ -26,8 +26,8 @@ export interface StoredKeySet {
 const entryName = (jwksUrl: string) => `agent-identity-auth:jwks:${jwksUrl}`;
 
 /**
- * What is stored is checked like an answer of the endpoint. A failing store counts as an empty one.
- * @param previous asked for once the entry is there
+ * The stored document is checked like an answer of the endpoint. A failing store counts as an empty one.
+ * @param previous called when the entry has come: the set that it may replace
  */
 export async function readStoredKeySet(
   store: JwksStore,
@@ -35,11 +35,11 @@ export async function readStoredKeySet(
   previous: () => KeySet | undefined,
 ): Promise<StoredKeySet | undefined> {
   try {
-    const entry = Object(await store.get(entryName(jwksUrl))) as { jwks?: unknown; fetchedAt?: unknown };
-    const { jwks, fetchedAt } = ownProperties(entry);
-    if (typeof jwks !== "string" || jwks.length > MAX_JWKS_SIZE) return undefined;
+    const text = await store.get(entryName(jwksUrl));
+    if (typeof text !== "string" || text.length > MAX_JWKS_SIZE) return undefined;
+    const { jwks, fetchedAt } = ownProperties(JSON.parse(text) as { jwks?: unknown; fetchedAt?: unknown });
     if (typeof fetchedAt !== "number" || !Number.isSafeInteger(fetchedAt) || fetchedAt > Date.now()) return undefined;
-    const keys = parseJwks(Buffer.from(jwks), previous());
+    const keys = parseKeySet(jwks, previous());
     return typeof keys === "string" ? undefined : { keys, fetchedAt };
   } catch {
     return undefined;
@@ -48,9 +48,9 @@ export async function readStoredKeySet(
 
 /** @param ttl ms for which the entry may be of use */
 export function writeStoredKeySet(store: JwksStore, jwksUrl: string, stored: StoredKeySet, ttl: number): void {
-  const entry = { jwks: JSON.stringify(publicJwks(stored.keys)), fetchedAt: stored.fetchedAt };
+  const text = JSON.stringify({ fetchedAt: stored.fetchedAt, jwks: publicJwks(stored.keys) });
   const write = async () => {
-    await store.set(entryName(jwksUrl), entry, ttl);
+    await store.set(entryName(jwksUrl), text, ttl);
   };
-  write().catch(() => undefined); // nobody waits for it, and a failure costs only the sharing
+  write().catch(() => undefined); // a failure costs only the sharing
 }

@@ -1,14 +1,29 @@
-/** The key set behind a JWKS URL: cached, shared, refreshed in the background, and kept while its endpoint is down. */
+/**
+ * The key set behind a JWKS URL: cached, shared, refreshed in the background, and kept while its endpoint is down.
+ *
+ * What the set's age decides, from left to right:
+ *
+ *     no set ──fetch──▶ fresh ──#refreshAge──▶ due ──cacheMaxAge──▶ stale ──staleIfErrorDuration──▶ no set
+ *
+ * - no set: a request waits for a fetch. While the back-off runs, it gets a 503 at once.
+ * - fresh: the set serves at once.
+ * - due: the set serves at once, and one refresh runs in the background.
+ * - stale: a request waits for a refresh. Once an attempt has failed, the set serves at once, and retries run in the
+ *   background.
+ *
+ * A good answer makes the set fresh. A failed one leaves the set alone and starts the back-off. A `kid` that the set does not
+ * have starts at most one fetch in each `cooldownDuration`, and the answer to that fetch decides.
+ */
 
 import { IntrinsicPromise, monotonicNow } from "../../runtime/captured-globals.js";
 import { logText } from "../../protocol/log-text.js";
 import { withDeadline } from "../../runtime/thenable.js";
-import { BackOff } from "./back-off.js";
 import { Refusal, toVerifierError } from "../outcome/errors.js";
+import { BackOff } from "./back-off.js";
 import { fetchJwks, type JwksFetch } from "./jwks-fetch.js";
 import { readStoredKeySet, writeStoredKeySet, type JwksStore } from "./jwks-store.js";
+import type { InternalJwksResolver, JwksStatus } from "./jwks-resolver.js";
 import type { KeySet, TrustedKey } from "./key-set.js";
-import type { JwksStatus, InternalJwksResolver } from "./jwks-resolver.js";
 
 /** Durations in ms; see `JwksOptions`. */
 export interface RemoteJwksSettings {
@@ -20,11 +35,14 @@ export interface RemoteJwksSettings {
   readonly store: JwksStore | undefined;
 }
 
-/** How long a refresh waits for the store before it asks the endpoint as well, and when it stops listening. In ms. */
+/** ms that a refresh waits for the store before it asks the endpoint as well. */
 const STORE_HEAD_START = 100;
+/** ms after which the store's answer no longer counts. */
 const STORE_TIMEOUT = 2_000;
+/** ms that a stored set must be newer by, at most: the clock of the process that wrote it may be ahead. */
+const LONGEST_CLOCK_DIFFERENCE = 60_000;
 
-/** ms by which a deadline is late only if the process stood still: a serverless one, between two requests. */
+/** ms by which a deadline is late only if the process stood still, as a serverless one does between two requests. */
 const STANDSTILL = 500;
 
 /** A moment on both clocks. */
@@ -40,7 +58,7 @@ interface DatedKeySet extends Moment {
   readonly keys: KeySet;
 }
 
-/** ms since then by the clock that has gone further: neither a suspended machine nor a clock set back makes it younger. */
+/** ms by the clock that has gone further: neither a suspended machine nor a clock set back makes a set younger. */
 function ageOf({ askedAt, fetchedAt }: Moment): number {
   return Math.max(monotonicNow() - askedAt, Date.now() - fetchedAt);
 }
@@ -50,14 +68,18 @@ export class RemoteJwks implements InternalJwksResolver {
   readonly #settings: RemoteJwksSettings;
   readonly #backOff = new BackOff();
   #current: DatedKeySet | undefined;
+  /** ms of age from which the current set is refreshed in the background. */
+  #refreshAge = 0;
+  /** The refresh that is running. */
   #refreshing: Promise<void> | undefined;
-  /** How many fetches have been started, and which of them, counted from 1, was the last to succeed. */
-  #fetches = 0;
+  /** Fetches are counted from 1. The count tells whether an answer was asked for before or after a token came. */
+  #fetchesStarted = 0;
+  /** The number of the newest fetch with a good answer. */
   #lastGoodFetch = 0;
-  /** When an unknown `kid` last started a refresh, and the number of its fetch. */
+  /** When an unknown `kid` last started a fetch, and the number of that fetch. */
   #unknownKidWindow = { openedAt: -Infinity, fetchNumber: 0 };
   #lastError: string | null = null;
-  /** Whether the process stood still during the last fetch: then its failure says nothing of the endpoint. */
+  /** Whether the process stood still during the last fetch. Its failure then says nothing about the endpoint. */
   #stoodStill = false;
 
   constructor(url: string, settings: RemoteJwksSettings) {
@@ -65,16 +87,16 @@ export class RemoteJwks implements InternalJwksResolver {
     this.#settings = settings;
   }
 
-  /** The key for a `kid`: at once, without a promise, whenever nothing has to be waited for. */
+  /** The key for a `kid`: without a promise wherever the request need not wait. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
     const set = this.#current;
     const age = this.#age();
-    const fetchesWhenAsked = this.#fetches;
-    const { cacheMaxAge } = this.#settings;
+    const fetchesWhenAsked = this.#fetchesStarted;
     if (set === undefined || !this.#mayServe(age)) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
-    if (age >= cacheMaxAge / 2 && this.#backOff.remaining(monotonicNow()) === 0) void this.#refresh();
-    if (age >= cacheMaxAge && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
-    return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, fetchesWhenAsked);
+    if (age >= this.#refreshAge && this.#backOff.remaining(monotonicNow()) === 0) void this.#refresh();
+    const isStale = age >= this.#settings.cacheMaxAge;
+    if (isStale && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
+    return set.keys.byKid.get(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked);
   }
 
   trusts(key: TrustedKey): boolean {
@@ -85,7 +107,7 @@ export class RemoteJwks implements InternalJwksResolver {
     if (this.#age() < this.#settings.cacheMaxAge) return;
     const lastGoodFetchWhenAsked = this.#lastGoodFetch;
     await this.#refreshAndWait();
-    if (this.#servingAfter(lastGoodFetchWhenAsked) === undefined) throw toVerifierError(this.#unavailable());
+    if (this.#setFetchedAfter(lastGoodFetchWhenAsked) === undefined) throw toVerifierError(this.#unavailable());
   }
 
   status(): JwksStatus {
@@ -98,57 +120,60 @@ export class RemoteJwks implements InternalJwksResolver {
     };
   }
 
-  /** Whether a set of this age may serve at all, be it while its endpoint fails. */
+  #age(): number {
+    return this.#current ? ageOf(this.#current) : Infinity;
+  }
+
+  /** Whether a set of this age may serve, if only because its endpoint fails. */
   #mayServe(age: number): boolean {
     const { cacheMaxAge, staleIfErrorDuration } = this.#settings;
     return age < cacheMaxAge + staleIfErrorDuration;
   }
 
   /**
-   * A set that was waited for serves those who waited, however slow the endpoint and however short its life.
-   * @param fetchBefore the number of a fetch: a later one that succeeds was waited for
+   * The set for a request that has waited: one that a later fetch brought, however old it is by now, because the endpoint may
+   * be slow and `cacheMaxAge` short; or else one that may serve by its age.
    */
-  #servingAfter(fetchBefore: number): DatedKeySet | undefined {
-    return this.#lastGoodFetch > fetchBefore || this.#mayServe(this.#age()) ? this.#current : undefined;
+  #setFetchedAfter(fetchNumber: number): DatedKeySet | undefined {
+    return this.#lastGoodFetch > fetchNumber || this.#mayServe(this.#age()) ? this.#current : undefined;
   }
 
-  /** @param fetchesWhenAsked see `#unknownKid`: a fetch that is joined is not among those that are conclusive */
   async #keyAfterRefresh(kid: string, fetchesWhenAsked: number): Promise<TrustedKey | Refusal> {
     const lastGoodFetchWhenAsked = this.#lastGoodFetch;
-    const backingOff = this.#backOff.remaining(monotonicNow()) > 0;
-    if (this.#refreshing === undefined && backingOff) return this.#unavailable(kid);
+    const isBackingOff = this.#backOff.remaining(monotonicNow()) > 0;
+    if (this.#refreshing === undefined && isBackingOff) return this.#unavailable(kid);
     await this.#refreshAndWait();
-    const set = this.#servingAfter(lastGoodFetchWhenAsked);
+    const set = this.#setFetchedAfter(lastGoodFetchWhenAsked);
     if (set === undefined) return this.#unavailable(kid);
-    return set.keys.byKid.get(kid) ?? this.#unknownKid(kid, fetchesWhenAsked);
+    return set.keys.byKid.get(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked);
   }
 
   /**
-   * One refresh per window may be started by unknown `kid`s, however many there are.
-   * @param fetchesWhenAsked how many fetches had been started when the token came: the answer to a later one is conclusive
+   * Unknown `kid`s together start one fetch in each window.
+   * @param fetchesWhenAsked the fetches that had been started when the token came: the answer to a later one decides
    */
-  async #unknownKid(kid: string, fetchesWhenAsked: number): Promise<TrustedKey | Refusal> {
+  async #keyForUnknownKid(kid: string, fetchesWhenAsked: number): Promise<TrustedKey | Refusal> {
     for (;;) {
       await this.#refreshing;
-      const now = monotonicNow();
-      const set = this.#servingAfter(fetchesWhenAsked);
+      const set = this.#setFetchedAfter(fetchesWhenAsked);
       if (set === undefined) return this.#unavailable(kid);
       const key = set.keys.byKid.get(kid);
       if (key !== undefined) return key;
       if (this.#lastGoodFetch > fetchesWhenAsked) return this.#untrusted(kid);
       if (this.#refreshing) continue;
+      const now = monotonicNow();
       const windowRemaining = this.#unknownKidWindow.openedAt + this.#settings.cooldownDuration - now;
       if (windowRemaining > 0) {
-        if (this.#lastGoodFetch >= this.#unknownKidWindow.fetchNumber) return this.#untrusted(kid);
-        return this.#unavailable(kid, windowRemaining);
+        const windowHadGoodAnswer = this.#lastGoodFetch >= this.#unknownKidWindow.fetchNumber;
+        return windowHadGoodAnswer ? this.#untrusted(kid) : this.#unavailable(kid, windowRemaining);
       }
       if (this.#backOff.remaining(now) > 0) return this.#unavailable(kid);
-      this.#unknownKidWindow = { openedAt: Math.floor(now), fetchNumber: this.#fetches + 1 };
+      this.#unknownKidWindow = { openedAt: Math.floor(now), fetchNumber: this.#fetchesStarted + 1 };
       void this.#refresh({ readStore: false });
     }
   }
 
-  /** Joins the refresh that is running, if one is. Never rejects. */
+  /** Starts a refresh, or joins the one that is running. Never rejects. */
   #refresh({ readStore = true } = {}): Promise<void> {
     this.#refreshing ??= this.#load(readStore).finally(() => {
       this.#refreshing = undefined;
@@ -156,7 +181,7 @@ export class RemoteJwks implements InternalJwksResolver {
     return this.#refreshing;
   }
 
-  /** For somebody who waits: what the process slept through is asked again. Never rejects. */
+  /** Refreshes for a request that waits, and again where the process stood still meanwhile. Never rejects. */
   async #refreshAndWait(): Promise<void> {
     for (let attempt = 1; attempt <= 3; attempt++) {
       await this.#refresh();
@@ -173,23 +198,24 @@ export class RemoteJwks implements InternalJwksResolver {
     const adopted = this.#adoptStored(store);
     if (await withDeadline(adopted, STORE_HEAD_START, () => false)) return;
     const fetched = this.#fetch();
-    // Whichever is good first; if one of them fails, the other is waited for.
+    // The first good answer counts, and if one of the two fails, the other is waited for.
     await IntrinsicPromise.race([eitherOf(adopted, fetched), eitherOf(fetched, adopted)]);
   }
 
-  /** @returns whether there was a good answer */
+  /** @returns whether the answer was good */
   async #fetch(): Promise<boolean> {
     const { fetch, timeoutDuration, store, cacheMaxAge, staleIfErrorDuration } = this.#settings;
     const started: Moment = { askedAt: monotonicNow(), fetchedAt: Date.now() };
-    const fetchNumber = ++this.#fetches;
+    const fetchNumber = ++this.#fetchesStarted;
     const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: () => this.#current?.keys });
     if ("error" in answer) {
-      if (fetchNumber < this.#lastGoodFetch) return false; // a later one has found the endpoint well
+      if (fetchNumber < this.#lastGoodFetch) return false; // a later fetch has found the endpoint well
       this.#stoodStill = ageOf(started) > timeoutDuration + STANDSTILL;
       if (this.#stoodStill) {
-        // An unknown `kid` may start another one at once.
-        if (this.#unknownKidWindow.fetchNumber === fetchNumber)
+        // The next unknown `kid` may start a fetch at once.
+        if (this.#unknownKidWindow.fetchNumber === fetchNumber) {
           this.#unknownKidWindow = { openedAt: -Infinity, fetchNumber };
+        }
         return false;
       }
       this.#backOff.failed(monotonicNow(), answer.retryAfter);
@@ -201,28 +227,38 @@ export class RemoteJwks implements InternalJwksResolver {
     this.#lastError = null;
     this.#lastGoodFetch = Math.max(fetchNumber, this.#lastGoodFetch);
     if (started.askedAt < (this.#current?.askedAt ?? -Infinity)) return true; // another process has asked since
-    const { keySet: keys } = answer;
-    this.#current = { keys, ...started };
-    if (store) writeStoredKeySet(store, this.url, this.#current, cacheMaxAge + staleIfErrorDuration);
+    const set: DatedKeySet = { keys: answer.keySet, ...started };
+    this.#replaceCurrent(set);
+    if (store) writeStoredKeySet(store, this.url, set, cacheMaxAge + staleIfErrorDuration);
     return true;
   }
 
-  /** @returns whether there was a newer set, and a fresh one */
+  /** @returns whether the store had a fresh set that is newer than the current one */
   async #adoptStored(store: JwksStore): Promise<boolean> {
+    const { cacheMaxAge } = this.#settings;
     const read = readStoredKeySet(store, this.url, () => this.#current?.keys);
     const stored = await withDeadline(read, STORE_TIMEOUT, () => undefined);
-    // By the wall clock, which is what the entry has: an entry of our own is never newer than the set it came from.
-    if (stored === undefined || stored.fetchedAt <= (this.#current?.fetchedAt ?? -Infinity)) return false;
+    if (stored === undefined) return false;
+    // A writer whose clock is ahead must not bring a withdrawn key back.
+    const newerBy = stored.fetchedAt - (this.#current?.fetchedAt ?? -Infinity);
+    if (newerBy <= Math.min(LONGEST_CLOCK_DIFFERENCE, cacheMaxAge / 10)) return false;
     const age = Date.now() - stored.fetchedAt;
-    this.#current = { ...stored, askedAt: monotonicNow() - age };
-    return age < this.#settings.cacheMaxAge;
+    this.#replaceCurrent({ ...stored, askedAt: monotonicNow() - age });
+    return age < cacheMaxAge;
+  }
+
+  /** The processes of a fleet refresh at different ages, so that one of them fetches and the others find its set in the store. */
+  #replaceCurrent(set: DatedKeySet): void {
+    const { cacheMaxAge, store } = this.#settings;
+    this.#current = set;
+    this.#refreshAge = cacheMaxAge * (store ? 0.5 + 0.4 * Math.random() : 0.5);
   }
 
   #untrusted(kid: string): Refusal {
     return new Refusal("key_untrusted", this.#diagnosis(kid));
   }
 
-  /** @param wait ms until it is worth trying again, if not as long as the back-off */
+  /** @param wait ms until another attempt makes sense, where that is longer than the back-off */
   #unavailable(kid?: string, wait = 0): Refusal {
     const longest = Math.max(this.#backOff.remaining(monotonicNow()), wait);
     return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(longest / 1000), 1));
@@ -236,10 +272,6 @@ export class RemoteJwks implements InternalJwksResolver {
       ...(this.#current && { keySetAge: Math.round(this.#age()) }),
       ...(this.#lastError !== null && { reason: this.#lastError }),
     };
-  }
-
-  #age(): number {
-    return this.#current ? ageOf(this.#current) : Infinity;
   }
 }
 

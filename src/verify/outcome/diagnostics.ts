@@ -1,4 +1,4 @@
-/** `agent-identity-auth:verify` on `node:diagnostics_channel`; costs one check while nobody listens. */
+/** The channels of `node:diagnostics_channel`. An event is built only where somebody subscribes. */
 
 import { channel } from "node:diagnostics_channel";
 import type { AgentIdentity } from "../../protocol/agent-identity.js";
@@ -9,22 +9,41 @@ import type { Outcome } from "./verdict.js";
 import { isVerifiedIdentity } from "./verified-identity.js";
 
 const verifyChannel = channel("agent-identity-auth:verify");
+const fetchChannel = channel("agent-identity-auth:jwks.fetch");
 
-/** What `agent-identity-auth:verify` publishes when a verification has ended. No token and no claim is in it. */
+/** The message of the channel `agent-identity-auth:verify`: a verification has ended. It holds no token and no key. */
 export interface VerifyEvent {
-  /** Of the `Authorization` header. */
+  /** The scheme of the `Authorization` header. */
   readonly scheme: "Bearer" | "AgentAssertion";
-  /** Whether it was verified. */
+  /** Whether the caller was verified. */
   readonly outcome: "success" | "failure";
-  /** Only of a failure. */
+  /** Why not. Only with a failure. */
   readonly code?: AgentIdentityErrorCode;
-  /** Whether a remembered token was the answer. */
+  /** The caller. Only with a success. */
+  readonly identity?: AgentIdentity;
+  /** Whether the cache of verified tokens gave the answer. */
   readonly cached: boolean;
-  /** ms, of the verification and of what it waited for. */
+  /** ms, including the wait for keys and directory. */
   readonly durationMs: number;
 }
 
-/** @param findCached the identity that a cache holds for these credentials */
+/** The message of the channel `agent-identity-auth:jwks.fetch`: an attempt to fetch a key set has ended. */
+export interface JwksFetchEvent {
+  /** The JWKS URL. */
+  readonly url: string;
+  /** Whether the answer held a usable key set. */
+  readonly outcome: "success" | "failure";
+  /** The HTTP status, where there was an answer. */
+  readonly status?: number;
+  /** The ids of the usable keys; empty with a failure. */
+  readonly kids: readonly string[];
+  /** ms to the last byte. */
+  readonly durationMs: number;
+  /** What was wrong, in this package's words. Only with a failure. */
+  readonly error?: string;
+}
+
+/** @param findCached gives the identity that the cache holds for these credentials */
 export function publishVerification(
   scheme: VerifyEvent["scheme"],
   verify: () => Outcome | Promise<Outcome>,
@@ -36,7 +55,7 @@ export function publishVerification(
   const publish = (outcome: Outcome): Outcome => {
     const event: VerifyEvent = {
       scheme,
-      outcome: isVerifiedIdentity(outcome) ? "success" : "failure",
+      ...(isVerifiedIdentity(outcome) ? { outcome: "success", identity: outcome } : { outcome: "failure" }),
       ...(outcome instanceof Refusal && { code: outcome.code }),
       cached: outcome === cached,
       durationMs: monotonicNow() - startedAt,
@@ -45,4 +64,8 @@ export function publishVerification(
     return outcome;
   };
   return whenSettled(verify(), publish);
+}
+
+export function publishJwksFetch(event: () => JwksFetchEvent): void {
+  if (fetchChannel.hasSubscribers) fetchChannel.publish(event());
 }

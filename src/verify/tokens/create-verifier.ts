@@ -13,12 +13,8 @@ import {
   type OptionChecks,
 } from "../../protocol/options.js";
 import { toVerifierError } from "../outcome/errors.js";
-import {
-  JWKS_LOCATION_CHECKS,
-  selectResolver,
-  type JwksLocationOptions,
-  type JwksOptions,
-} from "../keys/jwks-registry.js";
+import { JWKS_LOCATION_CHECKS, type JwksLocationOptions, type JwksOptions } from "../keys/jwks-options.js";
+import { selectResolver } from "../keys/jwks-registry.js";
 import type { JwksResolver, InternalJwksResolver } from "../keys/jwks-resolver.js";
 import { identityOrThrow } from "../outcome/verdict.js";
 import { digestOf, TokenVerifier } from "./token-verifier.js";
