@@ -1,5 +1,5 @@
 /**
- * Servers that speak `Request` and `Response`.
+ * Servers that take a `Request` and give a `Response`.
  * @module
  */
 
@@ -29,24 +29,28 @@ export type { Verifier, VerifierOptions } from "./verify/tokens/create-verifier.
 
 /**
  * Two ways to let only authenticated requests through.
- * @typeParam Identity what a handler gets: `undefined` too, where credentials are not required
+ * @typeParam Identity the type of a handler's identity: with `undefined` where credentials are not required
  */
 export interface Protection<Identity extends AgentIdentity | undefined> {
   /**
-   * Credentials are always required.
+   * The caller of a request. Credentials are always required.
    * @throws {AgentIdentityError} which `agentIdentityErrorResponse` turns into a `Response`
+   * @example
+   * const identity = await agents.authenticate(request);
    */
   authenticate(request: Request): Promise<AgentIdentity>;
   /**
-   * Lets only authenticated requests through to a handler; all others are answered. What the handler throws is thrown
-   * on. Further arguments, such as a framework's context, go to the handler behind the identity.
+   * Makes a handler that answers refused requests itself and calls `handler` for all others. Errors of `handler` are thrown
+   * on. Further arguments, such as the context of a framework, go to `handler` after the identity.
+   * @example
+   * export default { fetch: agents.protect((request, identity) => Response.json(identity.agentRuntimeId)) };
    */
   protect<Rest extends unknown[]>(
     handler: (request: Request, identity: Identity, ...rest: Rest) => Response | Promise<Response>,
   ): (request: Request, ...rest: Rest) => Promise<Response>;
 }
 
-/** What `agentIdentityAuth` gives. */
+/** What `agentIdentityAuth` returns. */
 export interface AgentIdentityProtection<Identity extends AgentIdentity | undefined> extends Protection<Identity> {
   /**
    * Authenticates and applies login restrictions, against the same base URL.
@@ -54,13 +58,13 @@ export interface AgentIdentityProtection<Identity extends AgentIdentity | undefi
    */
   restrictTo(restrictions: LoginRestrictions): Protection<AgentIdentity>;
   /**
-   * Authenticates and applies a rule of yours. Only `true`, or a promise of it, lets a request through; otherwise it is a 403
-   * `identity_not_allowed`. What the rule throws is thrown on.
+   * Authenticates and applies a rule of yours. Only `true`, or a promise of it, lets a request through. Any other value is a
+   * 403 `identity_not_allowed`. Errors of the rule are thrown on.
    * @throws TypeError if it is not a function
    */
   require(rule: IdentityRule): Protection<AgentIdentity>;
   /**
-   * Resolves once there is a usable key set. Short for `agents.verifier.jwks.ready()`.
+   * Resolves when there is a usable key set. Short for `agents.verifier.jwks.ready()`.
    * @throws {AgentIdentityError} `keys_unavailable`
    */
   ready(): Promise<void>;
@@ -70,9 +74,11 @@ export interface AgentIdentityProtection<Identity extends AgentIdentity | undefi
 
 /**
  * Verifies the bearer token of a `Request`.
- *
- * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
+ * @param baseUrl the base URL of the backend that issues the tokens; there is no default
  * @throws TypeError that names the fix
+ * @example
+ * const agents = agentIdentityAuth("https://chatgpt.com/backend-api");
+ * export default { fetch: agents.protect((request, identity) => Response.json(identity.agentRuntimeId)) };
  */
 export function agentIdentityAuth(
   baseUrl: string | URL,
@@ -123,14 +129,19 @@ function createProtection<Identity extends AgentIdentity | undefined>(
   };
 }
 
-/** `undefined` if the error is none of this package's: for an `onError` beside `authenticate`. */
+/**
+ * The answer to an error of `authenticate`.
+ * @returns `undefined` for an error of other code
+ * @example
+ * app.onError((error) => agentIdentityErrorResponse(error) ?? new Response("Internal Server Error", { status: 500 }));
+ */
 export function agentIdentityErrorResponse(error: unknown): Response | undefined {
   const answer = toErrorAnswer(error);
   return answer && toResponse(answer);
 }
 
 /**
- * A copy of a request for an upstream, a handler or a log, without its `Authorization` header. The body goes with the copy.
+ * A copy of a request without its `Authorization` header, for an upstream, a handler or a log. The body moves to the copy.
  * @example
  * export default { fetch: agents.protect((request) => fetch(withoutCredentials(request))) };
  */

@@ -39,30 +39,36 @@ declare global {
   // eslint-disable-next-line @typescript-eslint/no-namespace -- Express declares its Request so, for others to add to
   namespace Express {
     interface Request {
-      /** Who is calling; set by `agentIdentityAuth` and nobody else. */
+      /** The caller. Only `agentIdentityAuth` sets it. */
       agentIdentity?: AgentIdentity;
     }
   }
 }
 
-/** Express middleware, in as much of Express' terms as it needs. */
-export type AgentIdentityHandler = (req: IncomingMessage, res: ServerResponse, next: (error?: unknown) => void) => void;
+/** Express middleware, typed without Express. */
+export type AgentIdentityRequestHandler = (
+  req: IncomingMessage,
+  res: ServerResponse,
+  next: (error?: unknown) => void,
+) => void;
 
-/** What `agentIdentityAuth` gives: to be mounted as it is, or with `restrictTo`. */
-export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<AgentIdentityHandler>;
+/** The middleware that `agentIdentityAuth` returns: mount it, or what its `restrictTo` or `require` returns. */
+export type AgentIdentityMiddleware = AgentIdentityRequestHandler & MiddlewareMembers<AgentIdentityRequestHandler>;
 
 /**
- * Express middleware that verifies the bearer token of a request and sets `req.agentIdentity`. Works on an app, on a
- * router and per route, in Express 4 and 5. A failure goes to `next` as an {@link AgentIdentityError}.
- *
- * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
+ * Express middleware that verifies the bearer token of a request and sets `req.agentIdentity`, for Express 4 and 5. It can be
+ * mounted on an app, a router or a route. A failure goes to `next` as an {@link AgentIdentityError}.
+ * @param baseUrl the base URL of the backend that issues the tokens; there is no default
  * @throws TypeError that names the fix
+ * @example
+ * const agents = agentIdentityAuth("https://chatgpt.com/backend-api");
+ * app.get("/tasks", agents, (req, res) => res.json({ agent: agentOf(req).agentRuntimeId }));
  */
 export function agentIdentityAuth(baseUrl: string | URL, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
   return createMiddleware(baseUrl, options, createHandler);
 }
 
-function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
+function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityRequestHandler {
   return function agentIdentity(req, _res, next) {
     if (typeof (next as unknown) !== "function") {
       throw new TypeError(
@@ -77,7 +83,7 @@ function createHandler(authenticate: Authenticate, toError: ErrorFactory): Agent
 
 type Next = (error?: unknown) => void;
 
-/** Never inside a `try`: what a later handler throws is not a failure of this one. */
+/** Not inside a `try`: an error of a later handler is not an error of this one. */
 function proceed(admission: Admission, next: Next): void {
   if (admission === ADMITTED) next();
   else next(admission);
@@ -88,7 +94,7 @@ async function proceedLater(admission: Promise<Admission>, next: Next): Promise<
 }
 
 /**
- * The caller. With `req.agentIdentity`, TypeScript makes you ask whether it is there; here, the mount has answered that.
+ * The caller, typed without `undefined`: behind a mount that requires credentials, there always is one.
  * @throws Error that names the missing mount, or says that the optional mount had no credentials
  * @example
  * app.get("/tasks", agents, (req, res) => res.json(tasksOf(agentOf(req).agentRuntimeId)));
@@ -98,8 +104,11 @@ export function agentOf(req: object): AgentIdentity {
 }
 
 /**
- * Express error handler, mounted last: answers this package's errors with `{"error":{"message","type","code"}}` and
- * passes on all others. For access logs, the error is then `res.err`.
+ * Express error handler. Mount it last. It answers errors of this package with `{"error":{"message","type","code"}}`, sets
+ * `res.err` for access logs, and passes on all other errors.
+ * @throws TypeError that names the fix
+ * @example
+ * app.use(agentIdentityErrorHandler());
  */
 export function agentIdentityErrorHandler(options?: ErrorHandlerOptions<IncomingMessage>) {
   const { onError } = checkErrorHandlerOptions(options, arguments.length);

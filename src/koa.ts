@@ -27,36 +27,37 @@ export type { Authenticating, MiddlewareMembers } from "./middleware/middleware.
 
 /** For `new Koa<AgentIdentityState>()`. */
 export interface AgentIdentityState {
-  /** Who is calling; set by `agentIdentityAuth` and nobody else. */
+  /** The caller. Only `agentIdentityAuth` sets it. */
   agentIdentity?: AgentIdentity;
 }
 
-/** What the middleware needs of a Koa context. */
+/** The part of a Koa context that the middleware uses. */
 export interface AgentIdentityContext {
-  /** Node's own request: only its headers are read. */
+  /** The request of Node, of which only the headers are read. */
   readonly req: IncomingMessage;
-  /** Where the identity goes. */
+  /** The object that gets the identity. */
   readonly state: AgentIdentityState;
 }
 
-/** Koa middleware, in as much of Koa's terms as it needs. */
-export type AgentIdentityHandler = (ctx: AgentIdentityContext, next: () => Promise<unknown>) => Promise<unknown>;
+/** Koa middleware, typed without Koa. */
+export type AgentIdentityKoaHandler = (ctx: AgentIdentityContext, next: () => Promise<unknown>) => Promise<unknown>;
 
-/** What `agentIdentityAuth` gives: to be mounted as it is, or with `restrictTo`. */
-export type AgentIdentityMiddleware = AgentIdentityHandler & MiddlewareMembers<AgentIdentityHandler>;
+/** The middleware that `agentIdentityAuth` returns: mount it, or what its `restrictTo` or `require` returns. */
+export type AgentIdentityMiddleware = AgentIdentityKoaHandler & MiddlewareMembers<AgentIdentityKoaHandler>;
 
 /**
- * Koa middleware that verifies the bearer token of a request and sets `ctx.state.agentIdentity`. A failure is thrown as
- * an `AgentIdentityError`. `agents.authenticate` takes `ctx.req`.
- *
- * @param baseUrl the configured base URL of the backend that issues the tokens; there is no default
+ * Koa middleware that verifies the bearer token of a request and sets `ctx.state.agentIdentity`. It throws an
+ * `AgentIdentityError` for a failure. `agents.authenticate` takes `ctx.req`.
+ * @param baseUrl the base URL of the backend that issues the tokens; there is no default
  * @throws TypeError that names the fix
+ * @example
+ * app.use(agentIdentityErrorHandler()).use(agentIdentityAuth("https://chatgpt.com/backend-api"));
  */
 export function agentIdentityAuth(baseUrl: string | URL, options?: AgentIdentityAuthOptions): AgentIdentityMiddleware {
   return createMiddleware(baseUrl, options, createHandler);
 }
 
-function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityHandler {
+function createHandler(authenticate: Authenticate, toError: ErrorFactory): AgentIdentityKoaHandler {
   return function agentIdentity(ctx, next) {
     if ((ctx.req as unknown) === undefined) {
       throw new TypeError(
@@ -75,7 +76,7 @@ async function proceedLater(pending: Error | Promise<Admission>, next: () => Pro
 }
 
 /**
- * The caller.
+ * The caller, typed without `undefined`: behind a mount that requires credentials, there always is one.
  * @throws Error that names the missing mount, or says that the optional mount had no credentials
  * @example
  * router.get("/tasks", agents, (ctx) => (ctx.body = tasksOf(agentOf(ctx).agentRuntimeId)));
@@ -84,19 +85,19 @@ export function agentOf(ctx: { readonly state: object }): AgentIdentity {
   return identityOf(Object((Object(ctx) as Partial<typeof ctx>).state) as object, "ctx.state.agentIdentity");
 }
 
-/** What the error handler needs of a Koa context. */
+/** The part of a Koa context that the error handler uses. */
 export interface ErrorContext {
-  /** Node's own request. */
+  /** The request of Node. */
   readonly req: IncomingMessage;
-  /** Node's own response. */
+  /** The response of Node. */
   readonly res: ServerResponse;
-  /** Whether it is too late for an answer of ours. */
+  /** Whether an answer has begun. */
   readonly headerSent: boolean;
-  /** `false` where a handler has taken the answer out of Koa's hands. */
+  /** `false` where a handler answers without Koa. */
   respond?: boolean | undefined;
-  /** Of the answer. */
+  /** Part of the answer. */
   status: number;
-  /** Of the answer. */
+  /** Part of the answer. */
   body: unknown;
   /** Sets headers of the answer. */
   set(headers: Record<string, string>): void;
@@ -105,9 +106,11 @@ export interface ErrorContext {
 }
 
 /**
- * Koa error handler, mounted first: answers this package's errors with `{"error":{"message","type","code"}}`, which
- * Codex clients need, and throws all others on. Without it, Koa answers with status, headers and plain text. For access
- * logs, the error is then `ctx.res.err`.
+ * Koa error handler. Mount it first. It answers errors of this package with `{"error":{"message","type","code"}}`, which Codex
+ * clients need, sets `ctx.res.err` for access logs, and throws all other errors on. Without it, Koa answers in plain text.
+ * @throws TypeError that names the fix
+ * @example
+ * app.use(agentIdentityErrorHandler());
  */
 export function agentIdentityErrorHandler(options?: ErrorHandlerOptions<ErrorContext>) {
   const { onError } = checkErrorHandlerOptions(options, arguments.length);
@@ -118,7 +121,7 @@ export function agentIdentityErrorHandler(options?: ErrorHandlerOptions<ErrorCon
       if (!isAgentIdentityError(error) || ctx.headerSent) throw error;
       onError?.(error, ctx);
       const { status, headers, body } = answerOf(error);
-      ctx.respond = true; // a handler that wanted to answer by other means has thrown instead
+      ctx.respond = true; // a handler may have set it to false before it threw
       for (const name of HEADERS_OF_ANOTHER_ANSWER) ctx.remove(name);
       ctx.status = status;
       ctx.set({ ...headers });

@@ -5,7 +5,7 @@ import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import fc, { type Arbitrary } from "fast-check";
 import { expect, test } from "vitest";
-import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityHandler } from "../../src/index.js";
+import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityRequestHandler } from "../../src/index.js";
 import { mint, now, signingKey } from "../support/agents.js";
 import { listen, send, sendJson } from "../support/servers.js";
 import { fuzz } from "./budget.js";
@@ -21,7 +21,7 @@ const handlers = {
   required: agents,
   optional: agentIdentityAuth("https://gw.example", { ...options, credentialsRequired: false }),
   "acct-1": agents.restrictTo({ forcedChatgptWorkspaceId: "acct-1" }),
-} satisfies Record<string, AgentIdentityHandler>;
+} satisfies Record<string, AgentIdentityRequestHandler>;
 type Where = keyof typeof handlers;
 
 const TOKEN_CHARACTERS = /^[!#$%&'*+\-.^_`|~0-9A-Za-z]*/;
@@ -103,7 +103,7 @@ function requestWith([authorization, ...others]: string[], name: string): Incomi
 }
 
 /** What the middleware gave to `next`, in each of its calls. */
-function callsOfNext(handler: AgentIdentityHandler, req: IncomingMessage): Promise<unknown[]> {
+function callsOfNext(handler: AgentIdentityRequestHandler, req: IncomingMessage): Promise<unknown[]> {
   return new Promise((resolve) => {
     const calls: unknown[] = [];
     handler(req, new ServerResponse(req), (error) => {

@@ -1,4 +1,4 @@
-/** What every framework's middleware does, without the framework: headers in, identity or refusal out. */
+/** The middleware of every framework, without the framework: it takes headers and gives an identity or a refusal. */
 
 import type { AgentIdentity } from "../../protocol/agent-identity.js";
 import {
@@ -29,13 +29,13 @@ import {
 export interface AgentIdentityAuthOptions extends VerifierOptions {
   /**
    * `true` leaves the token in the request's headers, for an upstream or another verifier behind the mount. Default `false`:
-   * as soon as its unverified `iss` and `aud` are right, `Bearer hidden.…` stands for the token, because it holds the agent's
-   * private key and logs copy headers. `/fetch` changes no `Request`: see `withoutCredentials`.
+   * `Bearer hidden.…` takes the token's place as soon as its unverified `iss` and `aud` are right, because the token holds the
+   * agent's private key and logs copy headers. `/fetch` changes no `Request`: see `withoutCredentials`.
    */
   keepCredentials?: boolean | undefined;
   /**
-   * `false` lets a request without an `Authorization` header pass, without identity; any other failure still fails.
-   * Default `true`. `restrictTo` and `authenticate` always require credentials.
+   * `false` lets a request without an `Authorization` header pass, without identity. Wrong credentials are still refused.
+   * Default `true`. `restrictTo`, `require`, `authenticate` and `upgrade` always require credentials.
    */
   credentialsRequired?: boolean | undefined;
   /** The `realm` of every challenge (RFC 9110 §11.5), in printable ASCII. Default `agent-identity`. */
@@ -43,11 +43,11 @@ export interface AgentIdentityAuthOptions extends VerifierOptions {
   /** URL of the protected resource's metadata, named in every challenge (RFC 9728 §5.1). Default: none. */
   resourceMetadata?: string | undefined;
   /**
-   * Accepts `AgentAssertion` too, which is what Codex clients send, and looks agents and tasks up here. Mount
-   * `agentIdentityErrorHandler` then: its answer tells clients when to register a task again. Default: none.
+   * Also accepts `AgentAssertion`, the scheme of Codex clients, and looks up agents and tasks here. Mount
+   * `agentIdentityErrorHandler` too: its answer tells clients when to register a task again. Default: none.
    */
   directory?: AgentDirectory | undefined;
-  /** `false` accepts `AgentAssertion` only. Default `true`. */
+  /** `false` accepts only `AgentAssertion`. Default `true`. */
   bearer?: boolean | undefined;
 }
 
@@ -78,11 +78,11 @@ export interface Authenticator {
   readonly require: (rule: IdentityRule) => Authenticate<Outcome>;
 }
 
-/** What `require` takes: only `true` lets a request through. What it throws goes to the framework. */
+/** The rule of `require`. Only `true` lets a request through. Errors that the rule throws go to the framework. */
 export type IdentityRule = (identity: AgentIdentity) => boolean | Promise<boolean>;
 
 /**
- * @param hide takes the token out of a request; not for requests that cannot be changed
+ * @param hide takes the token out of a request; `undefined` where requests cannot be changed
  * @throws TypeError that names the fix
  */
 export function createAuthenticator(
@@ -121,7 +121,7 @@ export function createAuthenticator(
     return outcome;
   };
 
-  /** Its issuer and audience were right, as far as they were looked at. */
+  /** Whether issuer and audience of the token are right. */
   const isMeantHere = (outcome: Outcome | Promise<Outcome>, token: string): boolean => {
     if (!(outcome instanceof Refusal) || MEANT.has(outcome.code)) return true;
     return !FOREIGN.has(outcome.code) && tokens.isMeant(token);
@@ -170,7 +170,7 @@ export function createAuthenticator(
 
 const noneRemembered = () => undefined;
 
-/** Of tokens whose issuer and audience were right. */
+/** Codes of tokens whose issuer and audience are right. */
 const MEANT: ReadonlySet<AgentIdentityErrorCode> = new Set([
   "claims_invalid",
   "token_expired",
@@ -180,17 +180,17 @@ const MEANT: ReadonlySet<AgentIdentityErrorCode> = new Set([
   "keys_unavailable",
 ]);
 
-/** Of tokens that are for somebody else: these are left alone. */
+/** Codes of tokens for other verifiers: these tokens stay in the request. */
 const FOREIGN: ReadonlySet<AgentIdentityErrorCode> = new Set(["issuer_invalid", "audience_invalid"]);
 
-/** What is malformed is found out at once, without a promise; whether it breaks the header's grammar is asked only then. */
+/** Only malformed credentials can break the grammar of the header, so only these are checked against it. */
 function checkGrammar(outcome: Outcome | Promise<Outcome>, value: string): Outcome | Promise<Outcome> {
   const isMalformed =
     outcome instanceof Refusal && (outcome.code === "token_malformed" || outcome.code === "assertion_malformed");
   return isMalformed && !isB64token(value) ? new Refusal("request_malformed") : outcome;
 }
 
-/** @throws TypeError for what would let everyone in */
+/** @throws TypeError for restrictions that restrict nobody */
 function createRestriction(restrictions: LoginRestrictions): (outcome: Outcome) => Outcome {
   const parsed = parseLoginRestrictions("restrictTo", restrictions);
   if (Object.hasOwn(Object(restrictions) as object, "forcedChatgptWorkspaceId") && parsed.workspaceIds === undefined) {
@@ -210,7 +210,7 @@ function createRestriction(restrictions: LoginRestrictions): (outcome: Outcome) 
   };
 }
 
-/** Codex's own words name the agent's account, which belongs in no log of ours. */
+/** Codex's words for these would put the agent's account into a log. */
 const RESTRICTION_REASONS = {
   login_method_not_allowed: "agent identities are refused by forcedLoginMethod",
   workspace_not_allowed: "the agent's account is not in forcedChatgptWorkspaceId",

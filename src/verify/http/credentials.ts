@@ -1,4 +1,4 @@
-/** Reads the `Authorization` header (RFC 9110 §11.4, RFC 6750 §2.1). Header only: never the query or the body. */
+/** Reads the `Authorization` header (RFC 9110 §11.4, RFC 6750 §2.1), and never the query or the body. */
 
 import { forgetLastMatch } from "../../runtime/last-match.js";
 import { Refusal, type AgentIdentityErrorCode } from "../outcome/errors.js";
@@ -6,7 +6,7 @@ import { receivedAuthorization } from "./hidden-token.js";
 import { findAuthorization, type CredentialsSource } from "./request-headers.js";
 
 /**
- * The credentials of a `Request`. Its `Headers` join two of a name by a comma, which no b64token contains: two
+ * The credentials of a `Request`. Its `Headers` join two headers of one name with a comma. No b64token contains a comma, so two
  * `Authorization` headers are refused here too.
  */
 export function credentialsOfRequest(request: { readonly headers: Pick<Headers, "get"> }): CredentialsSource {
@@ -20,7 +20,7 @@ export function credentialsOfRequest(request: { readonly headers: Pick<Headers, 
   return { headers: { authorization: read("authorization"), [ACCOUNT_HEADER]: read(ACCOUNT_HEADER) } };
 }
 
-/** Each `Authorization` header that was received: where there are two, Node keeps one of them in `headers`. */
+/** All `Authorization` headers of the request. Node keeps only one of two in `headers`. */
 export function authorizationTexts({ headers, rawHeaders = [] }: CredentialsSource): string[] {
   const texts = [receivedAuthorization(headers) ?? ""];
   for (let i = findAuthorization(rawHeaders); i >= 0; i = findAuthorization(rawHeaders, i + 2)) {
@@ -29,7 +29,7 @@ export function authorizationTexts({ headers, rawHeaders = [] }: CredentialsSour
   return texts;
 }
 
-/** Sent by Codex beside an AgentAssertion. */
+/** Codex sends it beside an AgentAssertion. */
 const ACCOUNT_HEADER = "chatgpt-account-id";
 
 export function accountIdOf({ headers }: CredentialsSource): string | string[] | undefined {
@@ -40,14 +40,14 @@ export type Scheme = "Bearer" | "AgentAssertion";
 
 export interface Credentials {
   readonly scheme: Scheme;
-  /** Whatever comes after the scheme: see `isB64token`. */
+  /** The text after the scheme, not yet checked by `isB64token`. */
   readonly value: string;
 }
 
 const SCHEME = /^[!#$%&'*+.^_`|~\w-]*/;
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
-/** @param schemes those that are accepted, by their name in lower case */
+/** @param schemes the accepted schemes, by their name in lower case */
 export function readCredentials(
   { headers, rawHeaders }: CredentialsSource,
   schemes: ReadonlyMap<string, Scheme>,
@@ -58,7 +58,7 @@ export function readCredentials(
   if (typeof (authorization as unknown) !== "string") {
     throw new TypeError("headers.authorization is not a string: pass the request's headers as Node gives them");
   }
-  // What is accepted ends at the first space. A regular expression here would cost as much as all the rest of this.
+  // An accepted scheme ends at the first space. A regular expression would double the cost of this function.
   const end = authorization.indexOf(" ");
   const scheme = schemes.get(authorization.slice(0, Math.max(end, 0)).toLowerCase());
   if (scheme === undefined) return new Refusal(failureWithoutCredentials(authorization, schemes));
@@ -68,8 +68,8 @@ export function readCredentials(
 }
 
 /**
- * Whether it is what the grammar allows after a scheme. To be asked once something is found wrong: it takes as long as
- * all the rest of a cache hit, and what was verified is a b64token.
+ * Whether the grammar allows this text after a scheme. Only refused credentials are checked, because the check costs as much
+ * as the rest of a cache hit, and every verified token is a b64token.
  */
 export function isB64token(value: string): boolean {
   const isMatch = B64TOKEN.test(value);
@@ -82,13 +82,13 @@ function hasTwo(rawHeaders: readonly string[]): boolean {
   return first >= 0 && findAuthorization(rawHeaders, first + 2) >= 0;
 }
 
-/** Of a value that does not begin with an accepted scheme and a space. */
+/** For a value that does not begin with an accepted scheme and a space. */
 function failureWithoutCredentials(
   authorization: string,
   schemes: ReadonlyMap<string, Scheme>,
 ): AgentIdentityErrorCode {
   if (/^[ \t]*$/.test(authorization)) return "credentials_missing";
   const scheme = SCHEME.exec(authorization)?.[0] ?? "";
-  forgetLastMatch(); // a token without a scheme matches too
+  forgetLastMatch(); // the text may be a token without a scheme
   return schemes.has(scheme.toLowerCase()) ? "request_malformed" : "scheme_unsupported";
 }

@@ -9,7 +9,7 @@ import { PrivateField } from "../../runtime/private-field.js";
 
 type Headers = CredentialsSource["headers"];
 
-/** What the header was, kept on the headers themselves for later mounts on the same request. */
+/** The received header, kept on the headers object for later mounts on the same request. */
 class KeptAuthorization extends PrivateField {
   #authorization: string | undefined;
   #placeholder: string;
@@ -29,7 +29,7 @@ class KeptAuthorization extends PrivateField {
     }
   }
 
-  /** What was kept counts only while its placeholder stands: other code may have set the header since. */
+  /** The kept header counts only while its placeholder stands, because other code may have set the header since. */
   static of(headers: Headers, current: string | undefined): string | undefined {
     return #placeholder in headers && headers.#placeholder === current ? headers.#authorization : current;
   }

@@ -1,6 +1,6 @@
-/** What this package reads of a request. */
+/** The part of a request that this package reads. */
 
-/** What credentials are read from; `IncomingMessage` is one. */
+/** A request, or another object with headers, such as an `IncomingMessage`. */
 export interface CredentialsSource {
   /** By name in lower case. */
   readonly headers: {
@@ -8,11 +8,11 @@ export interface CredentialsSource {
     readonly authorization?: string | undefined;
     readonly [name: string]: string | string[] | undefined;
   };
-  /** Names and values in turn, as received. Node keeps one of two `Authorization` headers: only here are both. */
+  /** Names and values in turn, as received. Only here are both of two `Authorization` headers: `headers` has one. */
   readonly rawHeaders?: readonly string[];
 }
 
-/** @throws TypeError for what is no request of Node's, which names the mistake */
+/** @throws TypeError that names the mistake, for anything but a Node request */
 export function requireNodeRequest(source: unknown): asserts source is CredentialsSource {
   const { headers } = Object(source) as { headers?: unknown };
   if (typeof headers !== "object" || headers === null) {
@@ -23,7 +23,7 @@ export function requireNodeRequest(source: unknown): asserts source is Credentia
   }
 }
 
-/** Where in `rawHeaders` the name of an `Authorization` header stands, with its value after it; -1 for nowhere. */
+/** The index of an `Authorization` header's name in `rawHeaders`; its value follows it. -1 if there is none. */
 export function findAuthorization(rawHeaders: readonly string[], from = 0): number {
   for (let i = from; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i];

@@ -1,37 +1,39 @@
+/** The types of a JWKS resolver. */
+
 import type { Refusal } from "../outcome/errors.js";
 import type { TrustedKey } from "./key-set.js";
 
 /** The state of a key set, for a health check or an operator. */
 export interface JwksStatus {
-  /** Where the keys are. */
+  /** The JWKS URL. */
   readonly url: string;
   /** The ids of the usable keys. */
   readonly kids: readonly string[];
-  /** When the set in use was asked for, in ms since the epoch; `null` if there is none, or if it is static. */
+  /** When the current set was asked for, in ms since the epoch; `null` without a set, and for a static one. */
   readonly fetchedAt: number | null;
   /** Whether the set is older than `cacheMaxAge`. */
   readonly stale: boolean;
-  /** Why the last fetch failed; `null` if it did not. */
+  /** Why the last fetch failed; `null` after a good one. */
   readonly lastError: string | null;
 }
 
 /** Made by `createJwksResolver`. */
 export interface JwksResolver {
-  /** Where the keys are. */
+  /** The JWKS URL. */
   readonly url: string;
   /**
-   * Resolves once there is a usable key set; fetches one if need be, whether or not an earlier attempt failed just now.
+   * Resolves when there is a usable key set. Without one, it fetches at once, even if an attempt has just failed.
    * @throws {AgentIdentityError} `keys_unavailable`
    */
   ready(): Promise<void>;
-  /** At once, and without a fetch. */
+  /** The current state. It fetches nothing. */
   status(): JwksStatus;
 }
 
-/** What a resolver is to the verifier. */
+/** What a verifier needs of a resolver. */
 export interface InternalJwksResolver extends JwksResolver {
-  /** The key that a token names: at once where possible, else a promise. */
+  /** The key that a token names. A promise only where a fetch has to be waited for. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal>;
-  /** Whether a key that it gave out is one that it would still give out. */
+  /** Whether it would still give out this key. */
   trusts(key: TrustedKey): boolean;
 }

@@ -8,7 +8,10 @@ import { parseKeySet, publicJwks, type KeySet } from "./key-set.js";
 export interface JwksStore {
   /** The text that was set under this name. Anything else counts as no entry. */
   get(name: string): unknown;
-  /** @param ttl ms after which the entry is of no use */
+  /**
+   * Sets an entry.
+   * @param ttl ms after which the entry is of no use
+   */
   set(name: string, text: string, ttl?: number): unknown;
 }
 

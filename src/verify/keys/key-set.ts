@@ -1,4 +1,4 @@
-/** A JWKS document (RFC 7517 §5) turned into the keys that may verify an Agent Identity token. */
+/** Reads a JWKS document (RFC 7517 §5) and keeps the keys that may verify an Agent Identity token. */
 
 import { createPublicKey, type KeyObject } from "node:crypto";
 import { decodeCanonicalBase64url } from "../../protocol/encoding.js";
@@ -8,26 +8,26 @@ import { logText } from "../../protocol/log-text.js";
 export interface TrustedKey {
   readonly kid: string;
   readonly publicKey: KeyObject;
-  /** The members that make the key: with equal ones it is the same key (RFC 7638 §3.2). */
+  /** The required members (RFC 7638 §3.2): two keys with equal members are the same key. */
   readonly jwk: { readonly kty: "RSA"; readonly n: string; readonly e: string };
 }
 
 export interface KeySet {
-  /** The first entry with a `kid` decides: `undefined` stands for one that is not usable. */
+  /** The first entry with a `kid` decides: where that is not usable, the value is `undefined`. */
   readonly byKid: ReadonlyMap<string, TrustedKey | undefined>;
-  /** The `kid`s of usable keys, fit for a log. */
+  /** The `kid`s of the usable keys, without control characters. */
   readonly kids: readonly string[];
 }
 
-/** The public members of a set, as a JWKS that reads back as the same set. */
+/** A JWKS from which `parseKeySet` makes the same set. */
 export function publicJwks(keySet: KeySet): { keys: object[] } {
   return { keys: Array.from(keySet.byKid, ([kid, key]) => ({ kid, ...key?.jwk })) };
 }
 
 /**
- * @param previous the set that this one replaces: a key that is in both keeps its object, so that what it verified
- *   stays verified
- * @returns why there is no usable key, in words of our own, if there is none
+ * @param previous the set that this one replaces: a key in both sets keeps its object, and so the tokens that it verified
+ *   stay in the cache
+ * @returns the set, or the reason why it has no usable key
  */
 export function parseKeySet(document: unknown, previous?: KeySet): KeySet | string {
   const { keys } = ownProperties(Object(document) as { keys?: unknown });
@@ -62,13 +62,13 @@ function allowsVerifying(operations: unknown): boolean {
   return operations.every((operation) => typeof operation === "string");
 }
 
-/** `null` counts as absent, as it does for Codex. */
+/** `null` counts as absent, as in Codex. */
 function isPresent(member: unknown): boolean {
   return member !== undefined && member !== null;
 }
 
 const MIN_MODULUS_BITS = 2048;
-/** These are Codex's bounds: what it refuses must not be accepted here. */
+/** Codex's bounds. This package accepts no key that Codex refuses. */
 const MAX_MODULUS_BITS = 8192;
 const MIN_EXPONENT = 3n;
 const MAX_EXPONENT = 2n ** 33n - 1n;

@@ -1,4 +1,4 @@
-/** A key set given as an object instead of an endpoint: no network at all. */
+/** A key set that was given as an object: it needs no network. */
 
 import { IntrinsicPromise } from "../../runtime/captured-globals.js";
 import { logText } from "../../protocol/log-text.js";

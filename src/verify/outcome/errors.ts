@@ -1,6 +1,6 @@
 /**
- * What a caller gets on failure: one closed table of codes, and the factory that makes errors of them.
- * Message, header and body come from the table alone: never from the token, a library's message or a URL.
+ * What a caller gets on failure: one table of codes, and the factory that makes errors from it. Message, header and body come
+ * only from the table, and never from the token, the message of a library or a URL.
  */
 
 import { withoutStack } from "../../runtime/without-stack.js";
@@ -42,31 +42,31 @@ const FAILURES = {
   keys_unavailable: { status: 503, message: "The signing keys are unavailable at the moment. Try again later." },
 } as const satisfies Record<string, { status: 400 | 401 | 403 | 503; error?: string; message: string }>;
 
-/** Why a request or a token was refused: see the table of errors in the README for what to do about each. */
+/** Why a request or a token was refused. The README's table of errors says what to do about each code. */
 export type AgentIdentityErrorCode = keyof typeof FAILURES;
 
-/** For the operator's log, not for the caller. No token, no claim and no account is in it. */
+/** Details for the operator's log, not for the caller. They hold no token, no claim and no account. */
 export interface AgentIdentityErrorCause extends Error {
   /** What was wrong with the keys, the directory or the token, or which restriction was violated. */
   readonly reason?: string;
-  /** The key id that the token names: the sender's text, cut to 256 characters, without control characters. */
+  /** The key id that the token names: text of the sender, cut to 256 characters, without control characters. */
   readonly kid?: string;
-  /** Where the keys are looked for. */
+  /** The JWKS URL. */
   readonly jwksUrl?: string;
-  /** The key ids that were found there. */
+  /** The ids of the usable keys. */
   readonly kids?: readonly string[];
-  /** Age of the key set in ms. */
+  /** Age of the key set, in ms. */
   readonly keySetAge?: number;
 }
 
 type Details = Pick<AgentIdentityErrorCause, "reason" | "kid" | "jwksUrl" | "kids" | "keySetAge">;
 
-/** By which two copies of the package in one process recognise each other's errors. */
+/** Two copies of the package in one process recognise each other's errors by this symbol. */
 const BRAND = Symbol.for("agent-identity-auth.AgentIdentityError");
 
 /**
- * Why a request or a token was refused. Frameworks answer with its `status` and `headers`; `message` is fixed by `code` and
- * safe to show. It has no stack: a refusal is no fault of the server's code.
+ * A refused request or token. Frameworks answer with its `status` and `headers`. Its `message` follows from its `code` and is
+ * safe to show. It has no stack, because a refusal is no fault of the server's code.
  * @example
  * app.use((error, req, res, next) => {
  *   if (isAgentIdentityError(error)) log.info({ code: error.code, cause: error.cause });
@@ -78,13 +78,13 @@ export class AgentIdentityError extends Error {
   code: AgentIdentityErrorCode;
   /** 400 and 401: the caller has to change something. 403: a restriction of yours. 503: an outage. */
   status: 400 | 401 | 403 | 503;
-  /** The same, under the name that Express reads. */
+  /** The same number, under the name that Express reads. */
   statusCode: 400 | 401 | 403 | 503;
-  /** The message may be shown to the caller, that of a 503 too. */
+  /** The caller may see the message, also that of a 503. */
   expose = true as const;
   /** `Cache-Control`, and `WWW-Authenticate` (RFC 6750 §3) or `Retry-After`. */
   headers: Record<string, string>;
-  /** For the operator's log, not for the caller. `undefined` where the code says all there is to say. */
+  /** Details for the operator's log, not for the caller. `undefined` where the code says everything. */
   declare cause?: AgentIdentityErrorCause;
 
   static {
@@ -114,12 +114,16 @@ function causeOf(details: Details): AgentIdentityErrorCause {
   return Object.assign(new Error(reason), details, { reason });
 }
 
-/** Whether a value is an error of this package, be it of another copy of it in the same process. */
+/**
+ * Whether a value is an error of this package, or of another copy of it in the same process.
+ * @example
+ * if (isAgentIdentityError(error)) res.status(error.status).set(error.headers).end();
+ */
 export function isAgentIdentityError(value: unknown): value is AgentIdentityError {
   return typeof value === "object" && value !== null && (value as { [BRAND]?: unknown })[BRAND] === true;
 }
 
-/** Why a request or a token is refused. A value, not an exception: a throw inside this package is a bug, not a 401. */
+/** Why a request or a token is refused. It is a value, because an exception inside this package is a bug and not a 401. */
 export class Refusal {
   readonly code: AgentIdentityErrorCode;
   readonly details: Details | undefined;
@@ -135,7 +139,7 @@ export class Refusal {
 
 export type ErrorFactory = (refusal: Refusal) => AgentIdentityError;
 
-/** Builds every challenge once; each call of the factory makes a new error object. */
+/** Builds each challenge once. Each call of the factory makes a new error. */
 export function createErrorFactory(parameters: ChallengeParameters): ErrorFactory {
   const challenges = new Map(
     Object.entries(FAILURES)
@@ -154,7 +158,7 @@ export function createErrorFactory(parameters: ChallengeParameters): ErrorFactor
   };
 }
 
-/** For errors that are made before any request is at hand. */
+/** For errors without a request. */
 export const toVerifierError = createErrorFactory({ realm: DEFAULT_REALM, resourceMetadata: undefined });
 
 const BODY_TYPES = {
@@ -164,20 +168,20 @@ const BODY_TYPES = {
   503: "service_unavailable_error",
 } as const;
 
-/** What an error is on the wire, the same for every framework. */
+/** The answer to a refused request, the same for every framework. */
 export interface ErrorAnswer {
   readonly status: number;
   readonly headers: Readonly<Record<string, string>>;
   readonly body: string;
 }
 
-/** `undefined` if the error is not one of this package. */
+/** @returns `undefined` for an error of other code */
 export function toErrorAnswer(error: unknown): ErrorAnswer | undefined {
   return isAgentIdentityError(error) ? answerOf(error) : undefined;
 }
 
 export function answerOf({ message, status, code, headers }: AgentIdentityError): ErrorAnswer {
-  // Codex's sign that the task has to be registered anew.
+  // By this code, clients know that they have to register their task again.
   const codexCode = code === "task_invalid" ? "invalid_task_id" : code;
   return {
     status,

@@ -1,4 +1,4 @@
-/** What a verification decides, and the one place that lets a request go on. Refusal is the default. */
+/** The outcome of a verification, and the only code that lets a request go on. Refusal is the default. */
 
 import type { AgentIdentity } from "../../protocol/agent-identity.js";
 import { isThenable } from "../../runtime/thenable.js";
@@ -7,22 +7,22 @@ import { isVerifiedIdentity } from "./verified-identity.js";
 
 export type Outcome = AgentIdentity | Refusal;
 
-/** No credentials were sent, and none are required. */
+/** The request has no credentials, and none are required. */
 export const ANONYMOUS = Symbol("anonymous");
 
 export type Verdict = Outcome | typeof ANONYMOUS;
 
-/** The request may go on. Only `admit` gives it: whatever else there is in its place is the error of a request. */
+/** The request may go on. Only `admit` gives this value. Any other value in its place is an error. */
 export const ADMITTED = Symbol("admitted");
 
 export type Admission = typeof ADMITTED | Error;
 
-/** What a framework's request, or its state, is to this package. */
+/** The object that gets the identity: the request, or the state of the context in Koa. */
 export interface IdentityCarrier {
   agentIdentity?: AgentIdentity | undefined;
 }
 
-/** Decides on a request and sets its identity. It never throws or rejects: errors are given back. */
+/** Decides on a request and sets its identity. It returns errors, and never throws or rejects. */
 export function admit<Request>(
   authenticate: (request: Request) => unknown,
   request: Request,
@@ -53,7 +53,7 @@ async function admitLater(
   }
 }
 
-/** @throws whatever the request's own property throws */
+/** @throws what a setter of the request throws */
 function setIdentity(verdict: unknown, carrier: IdentityCarrier): Admission {
   if (!isSettled(verdict)) return noVerdict();
   const identity = verdict === ANONYMOUS ? undefined : verdict;
@@ -77,15 +77,15 @@ function noVerdict(): Error {
 }
 
 /**
- * What a framework takes for an error. Express takes `undefined` for success and `"route"` for a command, Koa ignores
- * `null`, and a promise would be waited for.
+ * An error for the framework. Other thrown values are wrapped: Express takes `undefined` for success and `"route"` for a
+ * command, Koa ignores `null`, and a promise would be awaited.
  */
 export function errorOf(thrown: unknown): Error {
   let isError = false;
   try {
     isError = typeof thrown === "object" && thrown !== null && !isThenable(thrown);
   } catch {
-    // It throws when it is looked at.
+    // Reading the value throws.
   }
   return isError ? (thrown as Error) : new Error("something was thrown that is not an error", { cause: thrown });
 }

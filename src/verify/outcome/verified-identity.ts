@@ -1,4 +1,4 @@
-/** The stamp that only verification puts on an identity. What does not carry it is not an identity. */
+/** The stamp that only verification puts on an identity. An object without it is not an identity. */
 
 import type { AgentIdentity } from "../../protocol/agent-identity.js";
 import { PrivateField } from "../../runtime/private-field.js";
@@ -11,7 +11,7 @@ class Stamp extends PrivateField {
   }
 }
 
-/** Stamps a plain object, then freezes it. A copy of it does not carry the stamp, nor does what inherits from it. */
+/** Stamps a plain object and freezes it. A copy of the object has no stamp, and an object that inherits from it has none. */
 export function verifiedIdentity(identity: AgentIdentity): AgentIdentity {
   new Stamp(identity);
   return Object.freeze(identity);

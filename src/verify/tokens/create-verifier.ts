@@ -23,37 +23,39 @@ import { publishVerification } from "../outcome/diagnostics.js";
 /** Options of `createVerifier`. */
 export interface VerifierOptions extends JwksLocationOptions {
   /**
-   * Seconds since `iat`, an integer of 1 or more: an older bearer token is `token_expired` although its `exp` is to come, and
-   * one whose `iat` is in the future is `token_not_yet_valid`. Default: no bound but `exp`.
+   * The longest time since `iat` for which a bearer token is accepted, in seconds: an integer of 1 or more. An older token is
+   * `token_expired` even before its `exp`, and a token whose `iat` is in the future is `token_not_yet_valid`. Default: only
+   * `exp` counts.
    */
   maxTokenAge?: number | undefined;
   /** The one accepted `iss`. Default `https://chatgpt.com/codex-backend/agent-identity`, whatever the base URL. */
   issuer?: string | undefined;
   /** The one accepted `aud`. Default `codex-app-server`. */
   audience?: string | undefined;
-  /** For `exp` and `nbf`, in seconds: an integer of 0 to 300. Default 60, as Codex. */
+  /** How far clocks may differ, for `exp` and `nbf`, in seconds: an integer of 0 to 300. Default 60, as in Codex. */
   clockTolerance?: number | undefined;
-  /** Verified tokens are remembered, by their SHA-256; `false` remembers none. */
+  /** Verified tokens are remembered by their SHA-256. `false` remembers none. */
   tokenCache?:
     | {
-        /** How many, an integer of 1 to 1000000. Default 10000. */
+        /** How many tokens: an integer of 1 to 1000000. Default 10000. */
         readonly max?: number | undefined;
       }
     | false
     | undefined;
-  /** How the keys are fetched and kept, or a resolver to share. Default: the one shared resolver of the JWKS URL. */
+  /** How keys are fetched and kept, or a resolver of `createJwksResolver`. Default: the shared resolver of the JWKS URL. */
   jwks?: JwksOptions | JwksResolver | undefined;
 }
 
 /** Verifies tokens, without a framework. */
 export interface Verifier {
   /**
-   * Verifies a bare token (no `Bearer`). It says who the agent is, not what it may do: see login restrictions for that.
-   * There is no replay check (a bearer token is meant to be sent again), and no revocation of a single token.
+   * Verifies a token, without `Bearer` in front of it. The result says who the agent is, not what the agent may do: that is
+   * for `restrictTo` and `require`. It is no replay check, because agents send a bearer token many times, and a single token
+   * cannot be revoked.
    * @throws {AgentIdentityError} with the code of the first check that failed
    */
   verify(token: string): Promise<AgentIdentity>;
-  /** Where its keys come from. */
+  /** The resolver of its keys. */
   readonly jwks: JwksResolver;
 }
 
@@ -75,8 +77,12 @@ export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
 };
 
 /**
- * @param baseUrl the configured base URL, such as `https://chatgpt.com/backend-api`; there is no default
+ * A verifier without a framework.
+ * @param baseUrl the base URL of the backend that issues the tokens, such as `https://chatgpt.com/backend-api`
  * @throws TypeError that names the fix
+ * @example
+ * const verifier = createVerifier("https://chatgpt.com/backend-api");
+ * const { agentRuntimeId } = await verifier.verify(token);
  */
 export function createVerifier(baseUrl: string | URL, options?: VerifierOptions): Verifier {
   const checked = checkOptions("createVerifier", options, VERIFIER_OPTION_CHECKS);
@@ -88,7 +94,7 @@ export interface SharedVerifier {
   readonly facade: Verifier;
 }
 
-/** Verifiers that would decide alike are one, and so is their cache of verified tokens. */
+/** Verifiers with the same resolver and options share one cache of verified tokens. */
 const verifiers = new WeakMap<InternalJwksResolver, Map<string, SharedVerifier>>();
 
 /** @param options already checked */

@@ -1,4 +1,4 @@
-/** Verification of a token, and the cache of verified ones: a hit is a hash, a map look-up and two checks. */
+/** Verifies tokens, and remembers the verified ones: a repeated token costs a hash, a look-up and two checks. */
 
 import { hash, webcrypto } from "node:crypto";
 import type { VerifyOptions } from "jose";
@@ -20,12 +20,12 @@ import { verifiedIdentity } from "../outcome/verified-identity.js";
 import { isPlaceholder } from "./token-placeholder.js";
 import { decodeUnverifiedToken, holdsAgentToken, MAX_TOKEN_LENGTH, type UnverifiedToken } from "./unverified-token.js";
 
-/** The signature is all that is left to jose: the claims of this very string have been checked. */
+/** jose checks only the signature: this package has checked the claims of the same string. */
 const JOSE_OPTIONS: VerifyOptions = ownProperties({ algorithms: ["RS256"] });
 
 interface VerifiedToken {
   readonly identity: AgentIdentity;
-  /** The very object that verified it: while the source still gives it out, the signature stands. */
+  /** The key object that verified it. The signature counts while the resolver still gives out this object. */
   readonly key: TrustedKey;
 }
 
@@ -40,22 +40,21 @@ export class TokenVerifier {
   constructor(keys: InternalJwksResolver, expected: ClaimExpectations, cacheSize: number) {
     this.#keys = keys;
     this.#expected = expected;
-    // `exp` is what jose does not ask for by itself; the other claims are checked before it is called.
     if (cacheSize > 0) this.#verified = createLRU(ownProperties({ max: cacheSize }));
   }
 
-  /** Whether the text of a header holds a token for this verifier, be it malformed. */
+  /** Whether the text of a header holds a token for this verifier, even a malformed one. */
   isMeant(authorization: string): boolean {
     return holdsAgentToken(authorization, this.#expected);
   }
 
-  /** What a cache hit would give. It does not count as a use. */
+  /** The remembered identity. Looking does not count as a use of the token. */
   remembered(digest: string): AgentIdentity | undefined {
     return this.#verified?.peek(digest)?.identity;
   }
 
   /**
-   * At once, without a promise, for a token that was verified before and whose key set is fresh.
+   * Without a promise for a token that was verified before and whose key set is fresh.
    * @param digest of the token, by `digestOf`
    */
   verify(token: string, digest = digestOf(token)): Outcome | Promise<Outcome> {
@@ -73,7 +72,7 @@ export class TokenVerifier {
     return isThenable(key) ? this.#verifyWithKeyOf(key, verified, token, digest) : this.#verifyAnew(token, digest);
   }
 
-  /** For a remembered token whose key set is being refreshed. It may expire in the meantime. */
+  /** For a remembered token whose key set is being refreshed. The token may expire meanwhile. */
   async #verifyWithKeyOf(
     refresh: PromiseLike<TrustedKey | Refusal>,
     verified: VerifiedToken,
@@ -115,19 +114,19 @@ export class TokenVerifier {
       await nextSignatureBatch();
       refuseReplacedCrypto();
       await compactVerify(token, key.publicKey, JOSE_OPTIONS);
-      // In the meantime, its key may have been withdrawn, and its time may have come.
+      // Meanwhile the key may have been withdrawn, and the token may have expired.
       if (!this.#keys.trusts(key)) return new Refusal("key_untrusted");
       const identity = verifiedIdentity(identityFromClaims(unverifiedClaims));
       if (this.#hasExpired(identity)) return new Refusal("token_expired");
       this.#verified?.set(digest, { identity, key });
       return identity;
     } catch (error) {
-      // The caller gets this package's own words, never those of jose's error.
+      // jose's errors hold the payload, and with it the private key: none of them is passed on.
       if (error instanceof JOSEError) return new Refusal("signature_invalid");
       throw error;
     } finally {
-      forgetLastMatch(); // of a regular expression of jose's
-      // Never before it is pending: on every way here something was awaited.
+      forgetLastMatch(); // jose has matched the token with a regular expression
+      // The entry is there by now, because every path to this line has awaited something.
       this.#pending.delete(digest);
     }
   }
@@ -136,7 +135,7 @@ export class TokenVerifier {
 // eslint-disable-next-line @typescript-eslint/unbound-method -- compared only
 const genuineVerify = webcrypto.subtle.verify;
 
-/** jose verifies with the global `crypto`: a mock that was put in its place must not decide who gets in. */
+/** jose verifies with the global `crypto`. A mock in its place must not decide who gets in. */
 function refuseReplacedCrypto(): void {
   const { crypto } = globalThis as { crypto?: { subtle?: { verify?: unknown } } };
   if (crypto?.subtle?.verify !== genuineVerify) {
@@ -154,7 +153,7 @@ export function sha256(text: string): string {
   return hash("sha256", text);
 }
 
-/** With the reason, where it is a mistake that people make. */
+/** Names the reason where people make the mistake often. */
 function malformed(token: string): Refusal {
   if (isPlaceholder(token)) return new Refusal("token_malformed", { reason: "hidden by an earlier mount" });
   const hasScheme = token.slice(0, "bearer ".length).toLowerCase() === "bearer ";

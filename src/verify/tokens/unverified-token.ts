@@ -1,4 +1,4 @@
-/** What can be said of a token before any key is looked up: its shape, its header and its claims. Nothing is trusted. */
+/** Checks of a token before a key is looked up: shape, header and claims. Nothing that they read is trusted yet. */
 
 import {
   decodeBase64urlJsonObject,
@@ -10,7 +10,7 @@ import {
 import { findClaimFailure, type AgentIdentityClaims, type ClaimExpectations } from "../../protocol/claims.js";
 import { Refusal } from "../outcome/errors.js";
 
-/** The longest token that is looked at, in characters (all of them ASCII). */
+/** In characters, which are all ASCII. */
 export const MAX_TOKEN_LENGTH = 16 * 1024;
 const MAX_KID_LENGTH = 256;
 
@@ -31,7 +31,7 @@ export function decodeUnverifiedToken(
   if (header["alg"] !== "RS256") return new Refusal("algorithm_not_allowed");
   const kid = header["kid"];
   const validKid = typeof kid === "string" && kid !== "" && kid.length <= MAX_KID_LENGTH;
-  // RFC 7515 §4.1.11: an extension that is not understood must be refused, and none is understood here.
+  // RFC 7515 §4.1.11: a recipient refuses extensions that it does not understand, and this package understands none.
   if (!validKid || "crit" in header || header["b64"] === false) return new Refusal("token_malformed");
 
   const failure = findClaimFailure(payload, expected, now);
@@ -40,13 +40,13 @@ export function decodeUnverifiedToken(
 }
 
 /**
- * Whether a header holds an agent's token, and with it a private key, in whatever wrong form: without a scheme, with a
- * character too many, two at once.
+ * Whether a header holds an agent's token, and with it a private key, in a wrong form: without a scheme, with a character too
+ * many, two tokens at once.
  */
 export function holdsAgentToken(authorization: string, { issuer, audience }: ClaimExpectations): boolean {
   if (authorization.length > 2 * MAX_TOKEN_LENGTH) return false;
   return authorization.split(".", 8).some((part) => {
-    if (!part.startsWith("e")) return false; // which is what "{" begins with, in base64url
+    if (!part.startsWith("e")) return false; // "{" in base64url begins with "e"
     try {
       const claims = toJsonObject(parseUtf8Json(Buffer.from(part, "base64url")));
       return claims?.["iss"] === issuer && claims["aud"] === audience;
@@ -65,7 +65,7 @@ function decodeShape(token: string): [header: JsonObject, payload: JsonObject] |
   return payloadObject && [headerObject, payloadObject];
 }
 
-/** Tokens that one key has signed have the same header to the letter: the last one is remembered. */
+/** Tokens of one key have the same header, so the last header is remembered. */
 let lastHeader: { part: string; object: JsonObject | undefined } = { part: "", object: undefined };
 
 function decodeHeader(part: string): JsonObject | undefined {
@@ -73,7 +73,7 @@ function decodeHeader(part: string): JsonObject | undefined {
   return lastHeader.object;
 }
 
-/** A part of a string keeps all of it in the heap, here the token with the agent's private key. */
+/** In the engine, a part of a string keeps the whole string alive, here the token with the agent's private key. */
 function copyOf(part: string): string {
   return Buffer.from(part).toString();
 }
