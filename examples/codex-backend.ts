@@ -29,4 +29,4 @@ app.use("/backend-api", (req, _res, next) => {
 app.use("/backend-api", cannedCodexApi("Hello from your own backend."));
 app.use(agentIdentityErrorHandler()); // its answer says when a task has to be registered anew
 
-console.log(`BASE=${baseUrl} TOKEN_FILE=${tokenFile}`); // for the commands in the README
+console.log(`BASE=${baseUrl} TOKEN_FILE=${tokenFile}`); // for the commands in docs/your-own-backend.md

@@ -13,7 +13,15 @@ const specifiers = subpaths.map((subpath) => `agent-identity-auth${subpath.slice
 let tarball = "";
 
 /** What is in the package, apart from the compiled modules of `src`. */
-const FILES = ["CHANGELOG.md", "LICENSE", "README.md", "SECURITY.md", "package.json"];
+const DOCS = readdirSync("docs").filter((name) => name.endsWith(".md"));
+const FILES = [
+  "CHANGELOG.md",
+  "LICENSE",
+  "README.md",
+  "SECURITY.md",
+  "package.json",
+  ...DOCS.map((page) => `docs/${page}`),
+];
 
 /** Each consumer project, and what it has beside this package. */
 const CONSUMER_PACKAGES = {
