@@ -57,7 +57,7 @@ export async function check(code: string, replacements: Record<string, string> =
     "node",
     "--skipLibCheck",
   ];
-  await run(process.execPath, ["node_modules/typescript/bin/tsc", "--ignoreConfig", ...options, file]);
+  await run(process.execPath, ["node_modules/typescript7/bin/tsc", "--ignoreConfig", ...options, file]);
   return file;
 }
 
