@@ -387,8 +387,9 @@ test("diagnostics name the scheme", async () => {
   await ask(assertion(agent));
   await ask("AgentAssertion e30");
   const durationMs = expect.any(Number) as number;
+  const identity = expect.objectContaining({ taskId: "task-1" }) as object;
   expect(events).toEqual([
-    { scheme: "AgentAssertion", outcome: "success", cached: false, durationMs },
+    { scheme: "AgentAssertion", outcome: "success", identity, cached: false, durationMs },
     { scheme: "AgentAssertion", outcome: "failure", code: "assertion_malformed", cached: false, durationMs },
   ]);
 });
