@@ -14,7 +14,7 @@ await (cluster.isPrimary ? startFleet() : serve(process.env["BASE_URL"] ?? ""));
 
 async function serve(baseUrl: string) {
   const store = new Keyv({ store: new KeyvRedis(process.env["REDIS_URL"] ?? "redis://127.0.0.1:6379") });
-  store.once("error", console.error);
+  store.on("error", console.error);
   const agents = agentIdentityAuth(baseUrl, { jwks: { store } });
   await agents.verifier.jwks.ready();
   const app = express();

@@ -39,8 +39,12 @@ export interface RemoteJwksSettings {
 const STORE_HEAD_START = 100;
 /** ms after which the store's answer no longer counts. */
 const STORE_TIMEOUT = 2_000;
-/** ms that a stored set must be newer by, at most: the clock of the process that wrote it may be ahead. */
+/**
+ * How much newer a stored set must be, because the clock of the process that wrote it may be ahead: this many ms, or this share
+ * of `cacheMaxAge` where that is less. The share is below a half, because the other processes refresh from half the age on.
+ */
 const LONGEST_CLOCK_DIFFERENCE = 60_000;
+const CLOCK_DIFFERENCE_SHARE = 0.4;
 
 /** ms by which a deadline is late only if the process stood still, as a serverless one does between two requests. */
 const STANDSTILL = 500;
@@ -241,17 +245,20 @@ export class RemoteJwks implements InternalJwksResolver {
     if (stored === undefined) return false;
     // A writer whose clock is ahead must not bring a withdrawn key back.
     const newerBy = stored.fetchedAt - (this.#current?.fetchedAt ?? -Infinity);
-    if (newerBy <= Math.min(LONGEST_CLOCK_DIFFERENCE, cacheMaxAge / 10)) return false;
+    if (newerBy <= Math.min(LONGEST_CLOCK_DIFFERENCE, CLOCK_DIFFERENCE_SHARE * cacheMaxAge)) return false;
     const age = Date.now() - stored.fetchedAt;
     this.#replaceCurrent({ ...stored, askedAt: monotonicNow() - age });
     return age < cacheMaxAge;
   }
 
-  /** The processes of a fleet refresh at different ages, so that one of them fetches and the others find its set in the store. */
+  /**
+   * The processes of a fleet refresh at different ages, so that one of them fetches and the others find its set in the store.
+   * The square root makes early ages rare: few processes are then about to refresh while the first one fetches.
+   */
   #replaceCurrent(set: DatedKeySet): void {
     const { cacheMaxAge, store } = this.#settings;
     this.#current = set;
-    this.#refreshAge = cacheMaxAge * (store ? 0.5 + 0.4 * Math.random() : 0.5);
+    this.#refreshAge = cacheMaxAge * (store ? 0.5 + 0.4 * Math.sqrt(Math.random()) : 0.5);
   }
 
   #untrusted(kid: string): Refusal {
