@@ -4,7 +4,7 @@ import tseslint from "typescript-eslint";
 
 /** The one direction in which modules may depend on each other; entry points come last, and nothing imports them. */
 const order =
-  "runtime ← protocol ← verify (outcome ← keys ← tokens, assertions ← http) ← middleware, login, issuer ← testing";
+  "runtime ← protocol ← verify (outcome ← keys ← tokens, assertions ← http) ← middleware, login, issuer, stores ← testing";
 
 /** @param folders whose modules the modules of `folder` may import, beside their own */
 const layer = (folder, ...folders) => ({
@@ -39,6 +39,7 @@ export default defineConfig(
     "bench/node_modules/",
     "test/codex/node_modules/",
     "test/environments/node_modules/",
+    "test/stores/node_modules/",
   ]),
   js.configs.recommended,
   tseslint.configs.strictTypeChecked,
@@ -83,6 +84,7 @@ export default defineConfig(
   layer("middleware", "runtime", "protocol", "verify"),
   layer("login", "runtime", "protocol", "verify"),
   layer("issuer", "runtime", "protocol", "verify"),
+  layer("stores", "runtime", "protocol"),
   layer("testing", "runtime", "protocol", "verify", "issuer"),
   {
     files: ["**/*.{js,cjs,mjs}"],

@@ -11,7 +11,10 @@ export interface IssuerStore {
   get(name: string): Awaitable<string | undefined>;
   /** Several in one round trip, in the order of the names. Default: one `get` for each. */
   getMany?(names: readonly string[]): Awaitable<readonly (string | undefined)[]>;
-  /** @param ttl milliseconds until the entry expires; without it, the entry stays */
+  /**
+   * Sets an entry, whatever it was before.
+   * @param ttl milliseconds until the entry expires; without it, the entry stays
+   */
   set(name: string, text: string, ttl?: number): Awaitable<unknown>;
   /** What is not there may be deleted too. */
   delete(name: string): Awaitable<unknown>;

@@ -1,4 +1,7 @@
-/** Every code block of a page compiles and runs. The pages that `docs.test.ts` runs block by block are left to it. */
+/**
+ * Every code block of a page compiles and runs. The pages that `docs.test.ts` runs block by block are left to it, and
+ * `docs/stores.md` to `npm run test:stores`, which has the clients.
+ */
 
 import { once } from "node:events";
 import { readFileSync } from "node:fs";
@@ -8,8 +11,8 @@ import { startBackend } from "../support/servers.js";
 import { answerOf, codeBlocks, isServer, PAGES, start, startServer } from "./code-blocks.js";
 
 const readme = readFileSync("README.md", "utf8");
-const RUN_BY_DOCS_TEST = ["docs/migration.md", "docs/operations.md"];
-const blocks = PAGES.filter((page) => !RUN_BY_DOCS_TEST.includes(page)).flatMap((page) =>
+const RUN_ELSEWHERE = ["docs/migration.md", "docs/operations.md", "docs/stores.md"];
+const blocks = PAGES.filter((page) => !RUN_ELSEWHERE.includes(page)).flatMap((page) =>
   codeBlocks(page).map((code) => ({ page, code })),
 );
 
