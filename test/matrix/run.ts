@@ -9,7 +9,7 @@ import { mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
-import { adapters } from "../adapters/servers.js";
+import { adapters } from "../support/adapter-servers.js";
 
 const RELEASES = ["20", "22", "24", "26"];
 const wanted = process.argv.slice(2);

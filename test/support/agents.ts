@@ -17,6 +17,10 @@ export function createSigningKey(kid: string, modulusLength = 2048): SigningKey 
 
 /** One that every test may use; tests that rotate keys make their own. */
 export const signingKey = createSigningKey("key-1");
+/** Another key of a backend, for sets of two. */
+export const secondKey = createSigningKey("key-2");
+/** A key that no backend publishes: what it signs is a forgery. */
+export const stranger = createSigningKey("stranger");
 
 export const now = (): number => Math.floor(Date.now() / 1000);
 

@@ -1,7 +1,7 @@
 /** Requests that no client library would send, byte for byte over a socket. */
 
 import { connect } from "node:net";
-import type { Answer } from "../support/servers.js";
+import type { Answer } from "./servers.js";
 
 /** @param headers lines as they go over the wire, without the last line break; each character is a byte */
 export function sendRaw(url: string, headers: string): Promise<Answer> {

@@ -10,8 +10,8 @@ import type { AgentIdentity, AgentIdentityAuthOptions, IdentityRule, LoginRestri
 import * as expressAdapter from "../../src/index.js";
 import * as fetchAdapter from "../../src/fetch.js";
 import * as koaAdapter from "../../src/koa.js";
-import { createAgent, createDirectory } from "../support/assertions.js";
-import { expressReleases } from "../support/express.js";
+import { createAgent, createDirectory } from "./assertions.js";
+import { expressReleases } from "./express.js";
 import { bridge, type RequestHandler as FetchHandler } from "./bridge.js";
 
 interface Route {
