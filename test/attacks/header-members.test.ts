@@ -15,6 +15,9 @@ const header = (members: string) => `{"alg":"RS256","kid":"key-1",${members}}`;
 const spare = secondKey.jwk;
 
 describe("another algorithm", () => {
+  // CVE-2015-9235 (jsonwebtoken), CVE-2016-5431 (gree/jose), CVE-2016-10555 (jwt-simple), CVE-2017-11424 and CVE-2022-29217
+  // (PyJWT), CVE-2020-15084 (express-jwt), CVE-2022-23541 (jsonwebtoken), CVE-2023-48223 and CVE-2026-34950 (fast-jwt),
+  // CVE-2023-48238 (json-web-token), CVE-2024-54150 (cjwt).
   test.each(Object.entries(PUBLIC_SECRETS))("HMAC with the public key as its secret: %s", async (_, secret) => {
     for (const bits of [256, 384, 512]) {
       const signer = hmac(`sha${bits}`, secret);

@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { mint } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import type { Answer } from "../support/servers.js";
-import { sendRaw } from "./raw-request.js";
-import { bearer, startTarget, type SentHeaders, type Target, type Verdict } from "./target.js";
+import { sendRaw } from "../support/raw-request.js";
+import { bearer, type SentHeaders } from "../support/request-table.js";
+import { startTarget, type Target, type Verdict } from "./target.js";
 
 const token = mint();
 const bad = mint({ exp: 1 });
@@ -18,7 +19,7 @@ test("the token that is smuggled is a good one", async () => {
 });
 
 describe("two Authorization headers", () => {
-  test.each([
+  const rows = [
     ["the same twice", `${good}\r\n${good}`],
     ["good, then bad", `${good}\r\nAuthorization: Bearer ${bad}`],
     ["bad, then good", `Authorization: Bearer ${bad}\r\n${good}`],
@@ -31,16 +32,29 @@ describe("two Authorization headers", () => {
     ["of two schemes", `Authorization: Basic dXNlcjpwYXNz\r\n${good}`],
     ["far from each other", `${good}\r\n${"X: y\r\n".repeat(200)}authorization: Bearer ${bad}`],
     ["three of them", `${good}\r\n${good}\r\n${good}`],
-  ])("%s", async (_, headers) => {
-    for (const options of [{}, { credentialsRequired: false }]) {
-      const target = await startTarget(undefined, options);
-      expect(await raw(target, headers)).toBe("request_malformed");
+  ];
+  test.each([{}, { credentialsRequired: false }])("with %j", async (options) => {
+    const target = await startTarget(undefined, options);
+    for (const [name, headers] of rows) expect(await raw(target, headers), name).toBe("request_malformed");
+  });
+
+  test("another header of as many letters is not a second one, and hides nothing", async () => {
+    const other = "X-Request-Idx";
+    expect(other).toHaveLength("Authorization".length);
+    const target = await startTarget();
+    for (const headers of [`${good}\r\n${other}: a`, `${other}: a\r\n${good}\r\n${other}: b`]) {
+      expect(await raw(target, headers)).toBe("accepted");
     }
+    const rawHeaders = [other, "a", "Authorization", `Bearer ${token}`, other, "b"];
+    const req = { headers: { authorization: `Bearer ${token}` }, rawHeaders };
+    expect(await target.agents.authenticate(req)).toMatchObject({ agentRuntimeId: "agent-1" });
+    expect(rawHeaders).toEqual([other, "a", "Authorization", req.headers.authorization, other, "b"]);
+    expect(req.headers.authorization).toMatch(/^Bearer hidden\./);
   });
 });
 
 describe("one header that some parser could read as another", () => {
-  test.each<[string, string, Verdict]>([
+  const rows: [string, string, Verdict][] = [
     ["joined with a comma", `Authorization: Bearer ${token}, Bearer ${bad}`, "request_malformed"],
     ["joined with a comma alone", `Authorization: Bearer ${token},`, "request_malformed"],
     ["joined with a semicolon", `Authorization: Bearer ${token}; Bearer ${bad}`, "request_malformed"],
@@ -80,10 +94,13 @@ describe("one header that some parser could read as another", () => {
     ["a colon too many", `Authorization:: Bearer ${token}`, "scheme_unsupported"],
     ["no colon", `Authorization Bearer ${token}`, "node"],
     ["a name that is not ASCII", `Authori\u007aat\u00efon: Bearer ${token}`, "node"],
-  ])("%s", async (_, headers, code) => {
+  ];
+  test("is read as RFC 9110 has it, and the next request as ever", async () => {
     const target = await startTarget();
-    expect(await raw(target, headers)).toBe(code);
-    expect(await raw(target, good)).toBe("accepted");
+    for (const [name, headers, code] of rows) {
+      expect(await raw(target, headers), name).toBe(code);
+      expect(await raw(target, good), name).toBe("accepted");
+    }
   });
 
   test("LF alone ends no line that Node would not end: whichever it is, nobody gets in twice", async () => {
@@ -116,21 +133,24 @@ describe("one header that some parser could read as another", () => {
 });
 
 describe("a token elsewhere is not looked at", () => {
-  test.each<[string, SentHeaders]>([
-    ["X-Authorization", { "X-Authorization": `Bearer ${token}` }],
-    ["Proxy-Authorization", { "Proxy-Authorization": `Bearer ${token}` }],
-    ["X-Forwarded-Authorization", { "X-Forwarded-Authorization": `Bearer ${token}` }],
-    ["X-Original-Authorization", { "X-Original-Authorization": `Bearer ${token}` }],
-    ["Authentication", { Authentication: `Bearer ${token}` }],
-    ["X-Access-Token", { "X-Access-Token": token, "Access-Token": token, Token: token }],
-    ["Cookie", { Cookie: `Authorization=Bearer ${token}; access_token=${token}; token=${token}` }],
-    ["Sec-WebSocket-Protocol", { "Sec-WebSocket-Protocol": `bearer, ${token}` }],
-    ["X-HTTP-Method-Override", { "X-HTTP-Method-Override": "OPTIONS" }],
-    ["ChatGPT-Account-ID", { "ChatGPT-Account-ID": "acct-1" }],
-    ["X-Agent-Identity", { "X-Agent-Identity": '{"accountId":"acct-1"}', agentIdentity: "agent-1" }],
-  ])("%s", async (_, headers) => {
+  const HEADERS: SentHeaders[] = [
+    { "X-Authorization": `Bearer ${token}` },
+    { "Proxy-Authorization": `Bearer ${token}` },
+    { "X-Forwarded-Authorization": `Bearer ${token}` },
+    { "X-Original-Authorization": `Bearer ${token}` },
+    { Authentication: `Bearer ${token}` },
+    { "X-Access-Token": token, "Access-Token": token, Token: token },
+    { Cookie: `Authorization=Bearer ${token}; access_token=${token}; token=${token}` },
+    { "Sec-WebSocket-Protocol": `bearer, ${token}` },
+    { "X-HTTP-Method-Override": "OPTIONS" },
+    { "ChatGPT-Account-ID": "acct-1" },
+    { "X-Agent-Identity": '{"accountId":"acct-1"}', agentIdentity: "agent-1" },
+  ];
+  test("in another header", async () => {
     const target = await startTarget();
-    expect(await target.verdict(headers)).toBe("credentials_missing");
+    for (const headers of HEADERS) {
+      expect(await target.verdict(headers), Object.keys(headers)[0]).toBe("credentials_missing");
+    }
   });
 
   test.each([
