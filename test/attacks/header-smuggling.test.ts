@@ -19,7 +19,7 @@ test("the token that is smuggled is a good one", async () => {
 });
 
 describe("two Authorization headers", () => {
-  const rows = [
+  const rows: [string, string][] = [
     ["the same twice", `${good}\r\n${good}`],
     ["good, then bad", `${good}\r\nAuthorization: Bearer ${bad}`],
     ["bad, then good", `Authorization: Bearer ${bad}\r\n${good}`],
