@@ -1,128 +1,18 @@
-/** The backends of all deployments, in a process of their own: key endpoints that fail as scheduled, and note each fetch. */
+/** The key endpoints of all deployments, which fail as planned, and a store of the issuer's that does too. */
 
-import { createServer, type ServerResponse } from "node:http";
-import type { AddressInfo } from "node:net";
-import { answerParent } from "../../bench/processes.js";
-import { createRunClock, type RunClock } from "./clock.js";
-import { createRandom, type Random } from "./random.js";
-import type { DeploymentSchedule, FaultKind, Schedule } from "./schedule.js";
-import { ASKED_AT_HEADER, RETRY_AFTER } from "./settings.js";
+import type { ServerResponse } from "node:http";
+import type { RequestListener } from "node:http";
+import type { IssuerStore } from "../../src/issuer.js";
+import type { SigningKey } from "../support/agents.js";
+import { isWithin, type Plan, type Random, type Span } from "./schedule.js";
 
-type Jwk = Record<string, unknown>;
+export type Clock = () => number;
 
-export interface BackendSetUp {
-  readonly schedule: Schedule;
-  /** The public half of every scheduled key, by deployment. */
-  readonly publicKeys: readonly (readonly Jwk[])[];
-  /** What answers that have to be refused are made of: a key that must never be trusted. */
-  readonly refusedKey: Jwk;
-}
+/** A key that only answers which have to be refused publish. */
+export type Fault = (res: ServerResponse, refusedSet: string) => void;
+export const RETRY_AFTER = 2; // seconds
 
-export type BackendQuestion = { setUp: BackendSetUp } | { beginAt: number } | { report: true };
-
-/** One fetch as the endpoint saw it; times in ms since the start of the run. */
-export interface JwksFetchRecord {
-  readonly deployment: number;
-  /** When the server asked for it, by its own word: it writes the time into the request. */
-  readonly askedAt: number;
-  readonly arrivedAt: number;
-  /** When the answer was about to be sent. */
-  answeredAt: number | null;
-  /** When the server had closed the connection: it had the answer then, or wanted it no more. */
-  closedAt: number | null;
-  /** Whether all of the answer was sent. */
-  isComplete: boolean;
-  /** What a good answer published; `null` if there was none. */
-  readonly kids: readonly string[] | null;
-  /** How it was answered, if not well. */
-  readonly fault: FaultKind | null;
-}
-
-/** ms that a good answer may take. */
-const LONGEST_LATENCY = 120;
-const JWKS_PATH = /^\/d(\d+)\/backend-api\/wham\/agent-identities\/jwks$/;
-
-const fetches: JwksFetchRecord[] = [];
-let clock: RunClock = () => -1;
-
-answerParent((question: BackendQuestion) => {
-  if ("setUp" in question) return listen(question.setUp);
-  if ("beginAt" in question) return void (clock = createRunClock(question.beginAt));
-  return fetches;
-});
-
-async function listen({ schedule, publicKeys, refusedKey }: BackendSetUp): Promise<string> {
-  const endpoints = schedule.deployments.map((deployment, index) => ({
-    deployment,
-    jwks: publicKeys[index] ?? [],
-    random: createRandom(schedule.seed, "endpoint", index),
-    faultsMet: new Map<object, number>(),
-  }));
-  const server = createServer((req, res) => {
-    const index = Number(JWKS_PATH.exec(req.url ?? "")?.[1] ?? NaN);
-    const endpoint = endpoints[index];
-    const askedAt = Number(req.headers[ASKED_AT_HEADER] ?? NaN);
-    res.setHeader("Connection", "keep-alive"); // or it would be closed by us, which says nothing of the server
-    if (endpoint && askedAt >= 0) serveKeys(res, index, askedAt, endpoint, JSON.stringify({ keys: [refusedKey] }));
-    else res.writeHead(404).end();
-  });
-  await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
-  return `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-}
-
-interface Endpoint {
-  readonly deployment: DeploymentSchedule;
-  readonly jwks: readonly Jwk[];
-  readonly random: Random;
-  readonly faultsMet: Map<object, number>;
-}
-
-function serveKeys(res: ServerResponse, index: number, askedAt: number, endpoint: Endpoint, refusedSet: string): void {
-  const arrivedAt = clock();
-  const fault = nextFault(endpoint, arrivedAt);
-  const published = endpoint.deployment.keys.flatMap(({ kid, published: [from, to] }, i) =>
-    from <= arrivedAt && arrivedAt < to ? [{ kid, jwk: endpoint.jwks[i] }] : [],
-  );
-  const record: JwksFetchRecord = {
-    deployment: index,
-    askedAt,
-    arrivedAt,
-    answeredAt: null,
-    closedAt: null,
-    isComplete: false,
-    kids: fault === null ? published.map(({ kid }) => kid) : null,
-    fault,
-  };
-  fetches.push(record);
-  res.socket?.once("close", () => {
-    record.closedAt = clock();
-    record.isComplete = res.writableFinished;
-  });
-  if (fault !== null) {
-    FAULTS[fault](res, refusedSet);
-    return;
-  }
-  // What is published is decided now; it may be old by the time that it arrives.
-  const body = JSON.stringify({ keys: published.map(({ jwk }) => jwk) });
-  setTimeout(
-    () => {
-      record.answeredAt = clock();
-      res.setHeader("Content-Type", "application/json").end(body);
-    },
-    endpoint.random.between(0, LONGEST_LATENCY),
-  );
-}
-
-function nextFault({ deployment, faultsMet }: Endpoint, at: number): FaultKind | null {
-  const fault = deployment.faults.find(({ span: [from, to] }) => from <= at && at < to);
-  if (!fault) return null;
-  const met = faultsMet.get(fault) ?? 0;
-  faultsMet.set(fault, met + 1);
-  return fault.kinds[met % fault.kinds.length] ?? null;
-}
-
-/** @param refusedSet a key set that would be good, if the answer were */
-const FAULTS: Record<FaultKind, (res: ServerResponse, refusedSet: string) => void> = {
+export const FAULTS: Record<string, Fault> = {
   "status 500": (res, refusedSet) => void res.writeHead(500).end(refusedSet),
   "status 429": (res, refusedSet) => void res.writeHead(429, { "Retry-After": RETRY_AFTER }).end(refusedSet),
   garbage: (res) => void res.end("<html>Bad gateway</html>"),
@@ -140,3 +30,65 @@ const FAULTS: Record<FaultKind, (res: ServerResponse, refusedSet: string) => voi
     drip(0);
   },
 };
+
+/** What an endpoint answered: the kids that it published, or nothing. */
+export interface Served {
+  readonly deployment: number;
+  readonly arrivedAt: number;
+  readonly kids: string[] | undefined;
+}
+
+export interface Deployment extends Plan {
+  readonly signers: readonly SigningKey[];
+}
+
+/** @param onServed is told of each answer; @param onFault of each way to fail */
+export function createBackend(
+  deployments: readonly Deployment[],
+  refusedKey: SigningKey,
+  clock: Clock,
+  random: Random,
+  onServed: (served: Served) => void,
+  onFault: (name: string) => void,
+): RequestListener {
+  const refusedSet = JSON.stringify({ keys: [refusedKey.jwk] });
+  let deck: string[] = [];
+  return (req, res) => {
+    const index = Number(/^\/d(\d)\/backend-api\/wham\/agent-identities\/jwks$/.exec(req.url ?? "")?.[1] ?? NaN);
+    const deployment = deployments[index];
+    if (deployment === undefined) return void res.writeHead(404).end();
+    const arrivedAt = clock();
+    if (isWithin(deployment.faults, arrivedAt)) {
+      if (deck.length === 0) deck = random.shuffle(Object.keys(FAULTS));
+      const name = deck.pop() ?? "";
+      onFault(name);
+      onServed({ deployment: index, arrivedAt, kids: undefined });
+      return FAULTS[name]?.(res, refusedSet);
+    }
+    // What is published is decided now. It may be old by the time that it arrives.
+    const published = deployment.signers.filter((_, i) =>
+      isWithin([deployment.keys[i]?.published ?? [0, 0]], arrivedAt),
+    );
+    onServed({ deployment: index, arrivedAt, kids: published.map(({ kid }) => kid) });
+    const body = JSON.stringify({ keys: published.map(({ jwk }) => jwk) });
+    setTimeout(() => res.setHeader("Content-Type", "application/json").end(body), random.between(0, 120));
+  };
+}
+
+/** ms that a call of the store hangs: longer than it is waited for. */
+const HANGING_TIME = 5_000;
+
+/** In memory; it hangs and fails as planned. */
+export function createFaultyStore(faults: { hanging: Span[]; failing: Span[] }, clock: Clock): IssuerStore {
+  const entries = new Map<string, string>();
+  const answer = async <T>(answer: () => T): Promise<T> => {
+    if (isWithin(faults.failing, clock())) throw new Error("the store is down");
+    if (isWithin(faults.hanging, clock())) await new Promise((resolve) => setTimeout(resolve, HANGING_TIME).unref());
+    return answer();
+  };
+  return {
+    get: (key) => answer(() => entries.get(key)),
+    set: (key, value) => answer(() => entries.set(key, value as string)),
+    delete: (key) => answer(() => entries.delete(key)),
+  };
+}
