@@ -7,7 +7,8 @@ import { claims, createSigningKey, mint, signToken } from "../support/agents.js"
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send, startBackend } from "../support/servers.js";
-import { bearer, challenge, expectFailure, MESSAGES, token, type SentHeaders } from "./request-table.js";
+import { challenge, expectFailure, MESSAGES } from "../support/refusals.js";
+import { bearer, token, type SentHeaders } from "../support/request-table.js";
 
 describe.each(expressReleases)("%s", (_, express) => {
   test("on the app, on a router and per route, with realm and resource metadata in every challenge", async () => {

@@ -3,8 +3,9 @@ import { agentIdentityAuth, agentIdentityErrorResponse } from "../../src/fetch.j
 import * as express from "../../src/index.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { listen, send, startBackend } from "../support/servers.js";
-import { bridge } from "./bridge.js";
-import { bearer, expectFailure, token } from "./request-table.js";
+import { bridge } from "../support/bridge.js";
+import { expectFailure } from "../support/refusals.js";
+import { bearer, token } from "../support/request-table.js";
 
 const request = (authorization?: string): Request =>
   new Request("http://localhost/", authorization === undefined ? {} : { headers: { authorization } });

@@ -20,19 +20,18 @@ import { agentIdentityAuth as fetchAuth, withoutCredentials } from "../../src/fe
 import {
   agentIdentityAuth,
   agentIdentityErrorHandler,
-  createVerifier,
   type AgentIdentityAuthOptions,
   type AgentIdentityError,
   type AgentIdentityMiddleware,
 } from "../../src/index.js";
 import { agentIdentityAuth as koaAuth } from "../../src/koa.js";
-import { agentPrivateKey, claims, createSigningKey, mint, signToken } from "../support/agents.js";
+import { agentPrivateKey, claims, mint, signingKey, signToken, stranger } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send, startBackend } from "../support/servers.js";
-import { bearer, expectFailure, token, type SentHeaders } from "./request-table.js";
+import { expectFailure } from "../support/refusals.js";
+import { bearer, token } from "../support/request-table.js";
 
-const stranger = createSigningKey("stranger");
 const header = { alg: "RS256", kid: "key-1" };
 const expired = mint({ exp: 1_700_000_000 });
 
@@ -56,137 +55,102 @@ const rawAuthorizations = (rawHeaders: readonly string[]): string[] =>
 interface Seen {
   /** Of the error that the mount gave, if it gave one. */
   code: string | undefined;
-  authorization: string | undefined;
+  authorization: string;
   raw: string[];
   text: string;
 }
 
-/** What a handler or an error handler sees behind a mount, on a bare server. */
-async function startMount(agents: AgentIdentityMiddleware) {
-  let seen: Seen | undefined;
-  const { url } = await listen((req, res) => {
-    agents(req, res, (error) => {
-      const { code } = (error ?? {}) as Partial<AgentIdentityError>;
-      const { authorization } = req.headers;
-      seen = { code, authorization, raw: rawAuthorizations(req.rawHeaders), text: textOf(req) };
-      res.end();
-    });
-  });
-  return async (headers: SentHeaders): Promise<Seen> => {
-    await send(url, headers);
-    return seen ?? expect.fail("the mount called nobody");
+/** What comes behind a mount sees of a request with these `Authorization` headers. */
+async function seenBehind(agents: AgentIdentityMiddleware, ...values: [string, ...string[]]): Promise<Seen> {
+  const req = {
+    headers: { host: "localhost", authorization: values[0] },
+    rawHeaders: ["Host", "localhost", ...values.flatMap((value) => ["Authorization", value])],
   };
+  const error = await new Promise<unknown>((resolve) => {
+    agents(req as never, {} as never, resolve);
+  });
+  const { code } = (error ?? {}) as Partial<AgentIdentityError>;
+  const { authorization } = req.headers;
+  return { code, authorization, raw: rawAuthorizations(req.rawHeaders), text: textOf(req) };
 }
 
-async function seenBehind(headers: SentHeaders, options?: AgentIdentityAuthOptions): Promise<Seen> {
-  const { baseUrl } = await startBackend();
-  return (await startMount(agentIdentityAuth(baseUrl, options)))(headers);
-}
+const agentsWith = (options: AgentIdentityAuthOptions = {}) =>
+  agentIdentityAuth("https://gw.example", { jwks: { keySet: { keys: [signingKey.jwk] } }, ...options });
 
-describe("whatever the verdict, the placeholder stands for an agent's token", () => {
-  test.each<[name: string, hidden: string, code?: string, options?: AgentIdentityAuthOptions]>([
-    ["a verified token", token],
-    ["an expired token", expired, "token_expired"],
-    ["a token that is too old", mint({ iat: 1_700_000_000 }), "token_expired", { maxTokenAge: 60 }],
-    ["a token of the future", mint({ nbf: 4_000_000_000 }), "token_not_yet_valid"],
-    ["a missing claim", mint({ account_id: undefined }), "claims_invalid"],
-    ["a forged signature", signToken(header, claims(), stranger), "signature_invalid"],
-    ["an unknown key", mint({}, stranger), "key_untrusted"],
-    ["another algorithm", signToken({ ...header, alg: "RS512" }, claims()), "algorithm_not_allowed"],
-    ["a header without kid", signToken({ alg: "RS256" }, claims()), "token_malformed"],
-    ["a large token", mint({ exp: 1_700_000_000, more: "x".repeat(8_000) }), "token_expired"],
-  ])("%s", async (_, hidden, code, options) => {
-    const { baseUrl } = await startBackend();
-    const ask = await startMount(agentIdentityAuth(baseUrl, options));
-    for (let time = 0; time < 2; time++) {
-      const seen = await ask(bearer(hidden));
-      const placeholder = placeholderOf(hidden);
-      expect(seen).toMatchObject({ code, authorization: placeholder, raw: [placeholder] });
-      expectNoSecret(seen.text, hidden);
-    }
-  });
-
-  test("in an outage, at once and while backing off", async () => {
-    const backend = await startBackend();
-    backend.answer = (_req, res) => res.writeHead(500).end();
-    const ask = await startMount(agentIdentityAuth(backend.baseUrl));
-    for (let time = 0; time < 3; time++) {
-      const placeholder = placeholderOf(token);
-      expect(await ask(bearer(token))).toMatchObject({
-        code: "keys_unavailable",
-        authorization: placeholder,
-        raw: [placeholder],
-      });
-    }
-  });
-
-  test("under another name for the scheme", async () => {
-    expect(await seenBehind({ authorization: `bEARER  ${token}` })).toMatchObject({
-      code: undefined,
-      authorization: placeholderOf(token),
-    });
-  });
+test.each<[name: string, hidden: string, code?: string, options?: AgentIdentityAuthOptions]>([
+  ["a verified token", token],
+  ["an expired token", expired, "token_expired"],
+  ["a token that is too old", mint({ iat: 1_700_000_000 }), "token_expired", { maxTokenAge: 60 }],
+  ["a token of the future", mint({ nbf: 4_000_000_000 }), "token_not_yet_valid"],
+  ["a missing claim", mint({ account_id: undefined }), "claims_invalid"],
+  ["a forged signature", signToken(header, claims(), stranger), "signature_invalid"],
+  ["an unknown key", mint({}, stranger), "key_untrusted"],
+  ["another algorithm", signToken({ ...header, alg: "RS512" }, claims()), "algorithm_not_allowed"],
+  ["a header without kid", signToken({ alg: "RS256" }, claims()), "token_malformed"],
+  ["a large token", mint({ exp: 1_700_000_000, more: "x".repeat(8_000) }), "token_expired"],
+])("the placeholder stands for an agent's token, whatever the verdict: %s", async (_, hidden, code, options) => {
+  const agents = agentsWith(options);
+  const placeholder = placeholderOf(hidden);
+  for (const value of [`Bearer ${hidden}`, `bEARER  ${hidden}`]) {
+    const seen = await seenBehind(agents, value);
+    expect(seen).toMatchObject({ code, authorization: placeholder, raw: [placeholder] });
+    expectNoSecret(seen.text, hidden);
+  }
 });
 
-describe("it is hidden in a malformed header too", () => {
+test("in an outage too, at once and while backing off", async () => {
+  const backend = await startBackend();
+  backend.answer = (_req, res) => res.writeHead(500).end();
+  const agents = agentIdentityAuth(backend.baseUrl);
+  const placeholder = placeholderOf(token);
+  const seen = { code: "keys_unavailable", authorization: placeholder, raw: [placeholder] };
+  for (let time = 0; time < 3; time++) expect(await seenBehind(agents, `Bearer ${token}`)).toMatchObject(seen);
+});
+
+describe("a token is hidden in a malformed header too", () => {
   const own = { directory: createDirectory(createAgent("agent-2")), bearer: false };
 
-  test.each<[name: string, headers: SentHeaders, code: string, options?: AgentIdentityAuthOptions]>([
-    ["a character appended", bearer(`${token}=`), "token_malformed"],
-    ["a character that no token has", bearer(`${token}"`), "request_malformed"],
-    ["a byte above ASCII", bearer(`${token}\u00e9`), "request_malformed"],
-    ["a fourth part", bearer(`${token}.x`), "token_malformed"],
-    ["no signature", bearer(token.split(".").slice(0, 2).join(".")), "token_malformed"],
-    ["a second word", bearer(`${token} x`), "request_malformed"],
-    ["a comma list", bearer(`${token}, Bearer ${token}`), "request_malformed"],
-    ["the scheme twice", bearer(`Bearer ${token}`), "request_malformed"],
-    ["a tab", { Authorization: `Bearer\t${token}` }, "request_malformed"],
-    ["two headers", { Authorization: [`Bearer ${token}`, `Bearer ${token}`] }, "request_malformed"],
-    ["two headers, the second one empty", { Authorization: [`Bearer ${token}`, ""] }, "request_malformed"],
-    [
-      "two headers, the token in the second one",
-      { Authorization: ["Basic x", `Bearer ${token}`] },
-      "request_malformed",
-    ],
-    ["no scheme", { Authorization: token }, "scheme_unsupported"],
-    ["another scheme", { Authorization: `Token ${token}` }, "scheme_unsupported"],
-    ["the scheme of assertions", { Authorization: `AgentAssertion ${token}` }, "scheme_unsupported"],
-    [
-      "the scheme of assertions, where they are taken",
-      { Authorization: `AgentAssertion ${token}` },
-      "assertion_malformed",
-      own,
-    ],
-    ["a dot in front", bearer(`.${token}`), "token_malformed"],
-    ["after words with dots", { Authorization: `My.own.scheme ${token}` }, "scheme_unsupported"],
-    ["where bearer tokens are not taken", bearer(token), "scheme_unsupported", own],
-  ])("%s", async (_, headers, code, options) => {
-    const seen = await seenBehind(headers, options);
+  test.each<[name: string, values: string | [string, string], code: string, options?: AgentIdentityAuthOptions]>([
+    ["a character appended", `Bearer ${token}=`, "token_malformed"],
+    ["a character that no token has", `Bearer ${token}"`, "request_malformed"],
+    ["a byte above ASCII", `Bearer ${token}\u00e9`, "request_malformed"],
+    ["a fourth part", `Bearer ${token}.x`, "token_malformed"],
+    ["no signature", `Bearer ${token.split(".").slice(0, 2).join(".")}`, "token_malformed"],
+    ["a second word", `Bearer ${token} x`, "request_malformed"],
+    ["a comma list", `Bearer ${token}, Bearer ${token}`, "request_malformed"],
+    ["the scheme twice", `Bearer Bearer ${token}`, "request_malformed"],
+    ["a tab", `Bearer\t${token}`, "request_malformed"],
+    ["two headers", [`Bearer ${token}`, `Bearer ${token}`], "request_malformed"],
+    ["two headers, the second one empty", [`Bearer ${token}`, ""], "request_malformed"],
+    ["two headers, the token in the second one", ["Basic x", `Bearer ${token}`], "request_malformed"],
+    ["no scheme", token, "scheme_unsupported"],
+    ["another scheme", `Token ${token}`, "scheme_unsupported"],
+    ["the scheme of assertions", `AgentAssertion ${token}`, "scheme_unsupported"],
+    ["the scheme of assertions, where they are taken", `AgentAssertion ${token}`, "assertion_malformed", own],
+    ["a dot in front", `Bearer .${token}`, "token_malformed"],
+    ["after words with dots", `My.own.scheme ${token}`, "scheme_unsupported"],
+    ["where bearer tokens are not taken", `Bearer ${token}`, "scheme_unsupported", own],
+  ])("%s", async (_, values, code, options) => {
+    const seen = await seenBehind(agentsWith(options), ...((Array.isArray(values) ? values : [values]) as [string]));
     expect(seen.code).toBe(code);
     expect(seen.authorization).toMatch(PLACEHOLDER);
     for (const raw of seen.raw) expect(raw).toBe(seen.authorization);
     expectNoSecret(seen.text);
   });
 
-  test("two agents' malformed headers are told apart", async () => {
-    const { baseUrl } = await startBackend();
-    const ask = await startMount(agentIdentityAuth(baseUrl));
-    const [one, other] = [await ask(bearer(`${token}=`)), await ask(bearer(`${mint({ jti: "2" })}=`))];
+  test.each<[string, (jti: string) => string]>([
+    ["malformed headers", (jti) => `Bearer ${mint({ jti })}=`],
+    ["tokens that are too long", (jti) => `Bearer ${mint({ jti, padding: "x".repeat(13_000) })}`],
+  ])("two agents' %s are told apart", async (_, value) => {
+    const [one, other] = [await seenBehind(agentsWith(), value("1")), await seenBehind(agentsWith(), value("2"))];
+    expect([one, other]).toMatchObject(
+      Array(2).fill({ code: "token_malformed", authorization: expect.stringMatching(PLACEHOLDER) as string }),
+    );
     expect(one.authorization).not.toBe(other.authorization);
-  });
-
-  test("two agents' tokens that are too long are told apart", async () => {
-    const agents = agentIdentityAuth("https://gw.example/backend-api");
-    const hidden = ["1", "2"].map(async (jti) => {
-      const headers = { authorization: `Bearer ${mint({ jti, padding: "x".repeat(13_000) })}` };
-      await expect(agents.authenticate({ headers })).rejects.toMatchObject({ code: "token_malformed" });
-      expect(headers.authorization).toMatch(PLACEHOLDER);
-      return headers.authorization;
-    });
-    expect(await hidden[0]).not.toBe(await hidden[1]);
   });
 });
 
+const signer = createAgent("agent-2");
 test.each<[name: string, value: string, code: string | undefined, options?: AgentIdentityAuthOptions]>([
   ["another issuer's token", `Bearer ${mint({ iss: "https://evil.example" })}`, "issuer_invalid"],
   ["another audience's token", `Bearer ${mint({ aud: "another" })}`, "audience_invalid"],
@@ -197,16 +161,9 @@ test.each<[name: string, value: string, code: string | undefined, options?: Agen
   ["a token, with keepCredentials", `Bearer ${token}`, undefined, { keepCredentials: true }],
   ["an expired token, with keepCredentials", `Bearer ${expired}`, "token_expired", { keepCredentials: true }],
   ["a malformed header, with keepCredentials", `Bearer ${token} x`, "request_malformed", { keepCredentials: true }],
+  ["an AgentAssertion", assertion(signer), undefined, { directory: createDirectory(signer) }],
 ])("%s is left alone", async (_, value, code, options) => {
-  const seen = await seenBehind({ Authorization: value }, options);
-  expect(seen).toMatchObject({ code, authorization: value, raw: [value] });
-});
-
-test("an AgentAssertion is left alone", async () => {
-  const signer = createAgent("agent-2");
-  const authorization = assertion(signer);
-  const seen = await seenBehind({ Authorization: authorization }, { directory: createDirectory(signer) });
-  expect(seen).toMatchObject({ code: undefined, authorization, raw: [authorization] });
+  expect(await seenBehind(agentsWith(options), value)).toMatchObject({ code, authorization: value, raw: [value] });
 });
 
 describe.each(expressReleases)("behind the mount, %s", (_, release) => {
@@ -304,24 +261,6 @@ describe.each(expressReleases)("behind the mount, %s", (_, release) => {
     expect(await send(url, first)).toMatchObject({ status: 200, body: '"agent-1"' });
     expect(await send(url, first)).toMatchObject({ status: 429 });
     expect(await send(url, second)).toMatchObject({ status: 200, body: '"agent-2"' });
-  });
-
-  test("a cache that goes by the header does not take one agent for another", async () => {
-    const cache = new Map<string | undefined, string | undefined>();
-    const { url } = await start((app) => {
-      app.use((req, res) => {
-        const { authorization } = req.headers;
-        const hit = cache.get(authorization);
-        cache.set(authorization, hit ?? req.agentIdentity?.agentRuntimeId);
-        res.json({ agent: cache.get(authorization), cached: hit !== undefined });
-      });
-    });
-    const [first, second] = [mint(), mint({ agent_runtime_id: "agent-2" })].map(bearer);
-    const ask = async (headers?: SentHeaders) => JSON.parse((await send(url, headers)).body) as unknown;
-    expect(await ask(first)).toEqual({ agent: "agent-1", cached: false });
-    expect(await ask(second)).toEqual({ agent: "agent-2", cached: false });
-    expect(await ask(first)).toEqual({ agent: "agent-1", cached: true });
-    expect(await ask(second)).toEqual({ agent: "agent-2", cached: true });
   });
 
   test("three mounts in a row: each knows the agent, and the placeholder is the first one's", async () => {
@@ -470,13 +409,9 @@ function requestOf(credentials: string) {
 }
 
 describe("several verifiers of one request", () => {
-  async function start(options?: AgentIdentityAuthOptions) {
-    const { baseUrl } = await startBackend();
-    return { baseUrl, agents: agentIdentityAuth(baseUrl, options) };
-  }
+  const agents = agentsWith();
 
   test("the header is written once", async () => {
-    const { agents } = await start();
     const writes: string[] = [];
     let value = `Bearer ${token}`;
     const headers = {
@@ -498,31 +433,21 @@ describe("several verifiers of one request", () => {
     expect(writes).toEqual([placeholderOf(token)]);
   });
 
-  test("a refused token is refused for the same reason each time", async () => {
-    const { agents } = await start();
-    const req = requestOf(expired);
+  test.each([
+    ["token", expired, "token_expired"],
+    ["header", `${token} x`, "request_malformed"],
+  ])("a refused %s is refused for the same reason each time", async (_, credentials, code) => {
+    const req = requestOf(credentials);
     for (let time = 0; time < 4; time++) {
-      await expect(agents.authenticate(req)).rejects.toMatchObject({ code: "token_expired" });
-      expect(req.headers["authorization"]).toBe(placeholderOf(expired));
-    }
-  });
-
-  test("and so is a malformed header", async () => {
-    const { agents } = await start();
-    const req = requestOf(`${token} x`);
-    await expect(agents.authenticate(req)).rejects.toMatchObject({ code: "request_malformed" });
-    const placeholder = req.headers["authorization"];
-    for (let time = 0; time < 3; time++) {
-      await expect(agents.authenticate(req)).rejects.toMatchObject({ code: "request_malformed" });
-      expect(req.headers["authorization"]).toBe(placeholder);
+      await expect(agents.authenticate(req)).rejects.toMatchObject({ code });
+      expect(req.headers["authorization"]).toMatch(PLACEHOLDER);
     }
   });
 
   test("a verifier that still accepts the token comes after one that does not", async () => {
-    const { baseUrl, agents } = await start();
     const old = mint({ iat: 1_700_000_000 });
     const req = requestOf(old);
-    const strict = agentIdentityAuth(baseUrl, { maxTokenAge: 60 });
+    const strict = agentsWith({ maxTokenAge: 60 });
     await expect(strict.authenticate(req)).rejects.toMatchObject({ code: "token_expired" });
     await expect(strict.authenticate(req)).rejects.toMatchObject({ code: "token_expired" });
     expect(await agents.authenticate(req)).toMatchObject({ agentRuntimeId: "agent-1" });
@@ -530,7 +455,6 @@ describe("several verifiers of one request", () => {
   });
 
   test("two at once", async () => {
-    const { agents } = await start();
     const req = requestOf(token);
     const identities = await Promise.all([agents.authenticate(req), agents.authenticate(req)]);
     expect(identities).toMatchObject([{ agentRuntimeId: "agent-1" }, { agentRuntimeId: "agent-1" }]);
@@ -538,8 +462,7 @@ describe("several verifiers of one request", () => {
   });
 
   test("one with keepCredentials knows the agent, behind one that hides and in front of it", async () => {
-    const { baseUrl, agents } = await start();
-    const keeping = agentIdentityAuth(baseUrl, { keepCredentials: true });
+    const keeping = agentsWith({ keepCredentials: true });
     const req = requestOf(token);
     await keeping.authenticate(req);
     expect(req.headers["authorization"]).toBe(`Bearer ${token}`);
@@ -549,35 +472,29 @@ describe("several verifiers of one request", () => {
   });
 
   test("one of another issuer refuses the issuer", async () => {
-    const { baseUrl, agents } = await start();
     const req = requestOf(token);
     await agents.authenticate(req);
-    const error: unknown = await agentIdentityAuth(baseUrl, { issuer: "https://another.example" })
-      .authenticate(req)
-      .catch((reason: unknown) => reason);
-    expect(error).toMatchObject({ code: "issuer_invalid" });
+    const another = agentsWith({ issuer: "https://another.example" });
+    await expect(another.authenticate(req)).rejects.toMatchObject({ code: "issuer_invalid" });
     expect(await agents.authenticate(req)).toMatchObject({ agentRuntimeId: "agent-1" });
   });
 
   test("to one that gets a copy of the headers, the token is hidden", async () => {
-    const { baseUrl, agents } = await start();
     const req = requestOf(token);
     await agents.authenticate(req);
     const hidden = { code: "token_malformed", cause: { reason: "hidden by an earlier mount" } };
     await expect(agents.authenticate({ headers: { ...req.headers } })).rejects.toMatchObject(hidden);
     const placeholder = req.headers["authorization"]?.slice("Bearer ".length) ?? "";
-    await expect(createVerifier(baseUrl).verify(placeholder)).rejects.toMatchObject(hidden);
+    await expect(agents.verifier.verify(placeholder)).rejects.toMatchObject(hidden);
   });
 
   test("a placeholder that a client sends lets nobody in", async () => {
-    const { agents } = await start();
     await agents.authenticate(requestOf(token));
     const sent = requestOf(placeholderOf(token).slice("Bearer ".length));
     await expect(agents.authenticate(sent)).rejects.toMatchObject({ code: "token_malformed" });
   });
 
   test("what other code sets since counts, and is hidden in turn", async () => {
-    const { agents } = await start();
     const req = requestOf(token);
     await agents.authenticate(req);
     const other = mint({ agent_runtime_id: "agent-2" });

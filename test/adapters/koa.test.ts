@@ -3,7 +3,8 @@ import Koa2 from "koa2";
 import { describe, expect, test } from "vitest";
 import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityState } from "../../src/koa.js";
 import { listen, send, startBackend } from "../support/servers.js";
-import { bearer, challenge, expectFailure, MESSAGES, token } from "./request-table.js";
+import { challenge, expectFailure, MESSAGES } from "../support/refusals.js";
+import { bearer, token } from "../support/request-table.js";
 
 const releases: [name: string, Release: typeof Koa][] = [
   ["Koa 2", Koa2],

@@ -10,7 +10,7 @@ import * as koaAdapter from "../../src/koa.js";
 import { mint, signingKey } from "../support/agents.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send } from "../support/servers.js";
-import { bearer, token } from "./request-table.js";
+import { bearer, token } from "../support/request-table.js";
 
 const base = "https://gw.example/backend-api";
 const jwks = { keySet: { keys: [signingKey.jwk] } };

@@ -1,60 +1,54 @@
 import { describe, expect, test } from "vitest";
-import { listen, send, startBackend } from "../support/servers.js";
+import { adapters, resourceMetadata, signer } from "../support/adapter-servers.js";
 import { assertion } from "../support/assertions.js";
-import { bearer, expectAnswer, MESSAGES, REQUESTS, token, type SentHeaders } from "./request-table.js";
-import { adapters, resourceMetadata, signer } from "./servers.js";
+import { expectFailure, MESSAGES } from "../support/refusals.js";
+import { bearer, expectAnswer, REQUESTS, token, type SentHeaders } from "../support/request-table.js";
+import { listen, send, startBackend } from "../support/servers.js";
 
 describe.each(adapters)("%s", (_, { ofRequest, createServer }) => {
-  test.each(REQUESTS)("%s", async (_name, headers, expected, path = "/required", expectedOfRequest = expected) => {
+  async function start() {
     const backend = await startBackend();
     const { url } = await listen(createServer(backend.baseUrl));
-    expectAnswer(await send(url + path, headers), ofRequest ? expectedOfRequest : expected);
-  });
+    return {
+      backend,
+      ask: (path: string, headers?: SentHeaders, method?: string) => send(url + path, headers, method),
+    };
+  }
 
-  test("a second time too, when it is remembered", async () => {
-    const backend = await startBackend();
-    const { url } = await listen(createServer(backend.baseUrl));
-    for (let time = 0; time < 2; time++) {
-      for (const path of ["/required", "/acct-1", "/optional"]) {
-        expectAnswer(await send(url + path, bearer(token)), "agent-1");
-      }
-      expectAnswer(await send(`${url}/acct-2`, bearer(token)), "workspace_not_allowed");
+  test("answers each request of the table as it should, and a second time too", async () => {
+    const { backend, ask } = await start();
+    for (const [name, headers, expected, path = "/required", expectedOfRequest = expected] of [
+      ...REQUESTS,
+      ...REQUESTS,
+    ]) {
+      const answer = await ask(path, headers);
+      expect(() => {
+        expectAnswer(answer, ofRequest ? expectedOfRequest : expected);
+      }, name).not.toThrow();
     }
-    expect(backend.fetches).toBe(1);
+    // One fetch, and one more for the first key id that it does not know.
+    expect(backend.fetches).toBe(2);
   });
 
-  test("OPTIONS and HEAD get no special treatment", async () => {
-    const backend = await startBackend();
-    const { url } = await listen(createServer(backend.baseUrl));
-    expectAnswer(await send(`${url}/required`, {}, "OPTIONS"), "credentials_missing");
-    expect(await send(`${url}/required`, {}, "HEAD")).toMatchObject({ status: 401, body: "" });
+  test("gives OPTIONS and HEAD no special treatment", async () => {
+    const { ask } = await start();
+    expectFailure(await ask("/required", {}, "OPTIONS"), "credentials_missing");
+    expect(await ask("/required", {}, "HEAD")).toMatchObject({ status: 401, body: "" });
   });
 
-  test("AgentAssertions, with the code that makes Codex register anew", async () => {
-    const backend = await startBackend();
-    const { url } = await listen(createServer(backend.baseUrl));
-    const ask = (taskId: string, path: string) => send(url + path, { Authorization: assertion(signer, taskId) });
-    expect(await ask("task-1", "/assertions")).toMatchObject({ status: 200, body: '"agent-2"' });
-    const unknown = await ask("task-2", "/assertions");
-    expect(unknown.status).toBe(401);
-    expect(JSON.parse(unknown.body)).toEqual({
-      error: {
-        message: "The task is unknown or has expired.",
-        type: "authentication_error",
-        code: "invalid_task_id",
-      },
-    });
-    const unavailable = await ask("task-1", "/no-directory");
-    expect(unavailable.status).toBe(503);
-    expect(unavailable.headers["retry-after"]).toBe("1");
-    expect(JSON.parse(unavailable.body)).toMatchObject({ error: { code: "directory_unavailable" } });
+  test("takes AgentAssertions, and has the code that makes Codex register again", async () => {
+    const { ask } = await start();
+    const send = (taskId: string, path: string) => ask(path, { Authorization: assertion(signer, taskId) });
+    expect(await send("task-1", "/assertions")).toMatchObject({ status: 200, body: '"agent-2"' });
+    const unknown = await send("task-2", "/assertions");
+    expect([unknown.status, JSON.parse(unknown.body)]).toMatchObject([401, { error: { code: "invalid_task_id" } }]);
+    expectFailure(await send("task-1", "/no-directory"), "directory_unavailable");
   });
 
-  test("realm and resource metadata are in every challenge", async () => {
-    const backend = await startBackend();
-    const { url } = await listen(createServer(backend.baseUrl));
+  test("has realm and resource metadata in every challenge", async () => {
+    const { ask } = await start();
     const challengeFor = async (headers: SentHeaders) =>
-      (await send(`${url}/assertions`, headers)).headers["www-authenticate"];
+      (await ask("/assertions", headers)).headers["www-authenticate"];
     const metadata = `resource_metadata="${resourceMetadata}"`;
     expect(await challengeFor({})).toBe(`Bearer realm="tasks", ${metadata}`);
     expect(await challengeFor(bearer("abc"))).toBe(
@@ -62,22 +56,9 @@ describe.each(adapters)("%s", (_, { ofRequest, createServer }) => {
     );
   });
 
-  test("an outage is 503 with Retry-After and no challenge", async () => {
-    const backend = await startBackend();
+  test("answers an outage with 503, Retry-After and no challenge", async () => {
+    const { backend, ask } = await start();
     backend.answer = (_req, res) => res.writeHead(500).end();
-    const { url } = await listen(createServer(backend.baseUrl));
-    const answer = await send(`${url}/required`, bearer(token));
-    expect(answer.status).toBe(503);
-    expect(answer.headers["retry-after"]).toMatch(/^[12]$/);
-    expect(answer.headers["cache-control"]).toBe("no-store");
-    expect(answer.headers["content-type"]).toBe("application/json; charset=utf-8");
-    expect(answer.headers["www-authenticate"]).toBeUndefined();
-    expect(JSON.parse(answer.body)).toEqual({
-      error: {
-        message: "The signing keys are unavailable at the moment. Try again later.",
-        type: "service_unavailable_error",
-        code: "keys_unavailable",
-      },
-    });
+    expectFailure(await ask("/required", bearer(token)), "keys_unavailable");
   });
 });

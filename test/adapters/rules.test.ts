@@ -13,7 +13,8 @@ import { mint, now } from "../support/agents.js";
 import { assertion, createAgent, createDirectory, timestamp } from "../support/assertions.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send, startBackend } from "../support/servers.js";
-import { bearer, expectFailure, token, type SentHeaders } from "./request-table.js";
+import { expectFailure } from "../support/refusals.js";
+import { bearer, token, type SentHeaders } from "../support/request-table.js";
 
 /** A mount of `agents` or of a rule, with whatever comes before it. */
 interface Mounted {
