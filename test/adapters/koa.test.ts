@@ -135,14 +135,4 @@ describe.each(releases)("%s", (_, Release) => {
     expectFailure(await send(`${url}/others`, bearer(token)), "workspace_not_allowed");
     expectFailure(await send(`${url}/own`), "credentials_missing");
   });
-
-  test("app.use(agentIdentityAuth) without the call says so at the first request", async () => {
-    let message = "";
-    const { url } = await start((app) => {
-      app.on("error", (error: Error) => (message = error.message));
-      app.use(agentIdentityAuth as unknown as ReturnType<typeof agentIdentityAuth>);
-    });
-    expect(await send(url)).toMatchObject({ status: 500 });
-    expect(message).toContain('app.use(agentIdentityAuth("https://chatgpt.com/backend-api"))');
-  });
 });

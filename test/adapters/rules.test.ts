@@ -12,7 +12,8 @@ import { fakeIdentity } from "../../src/testing.js";
 import { mint, now } from "../support/agents.js";
 import { assertion, createAgent, createDirectory, timestamp } from "../support/assertions.js";
 import { expressReleases } from "../support/express.js";
-import { listen, send, startBackend } from "../support/servers.js";
+import { listen, send, startBackend, type Answer } from "../support/servers.js";
+import { bridge } from "../support/bridge.js";
 import { expectFailure } from "../support/refusals.js";
 import { bearer, token, type SentHeaders } from "../support/request-table.js";
 
@@ -116,20 +117,23 @@ describe.each(frameworks)("agentOf, %s", (_, serve, property) => {
     expect(Object.isFrozen(reached[0])).toBe(true);
   });
 
-  test.each<[name: string, mounted: Mounted, headers: SentHeaders, message: string]>([
+  const MISTAKES: [name: string, mounted: Mounted, headers: SentHeaders, message: string][] = [
     ["no mount", { unmounted: true }, bearer(token), "is not set: mount agentIdentityAuth(baseUrl) in front"],
-    [
-      "no credentials, where they are optional",
-      { options: { credentialsRequired: false } },
+    ["no credentials", { options: { credentialsRequired: false } }, {}, "credentialsRequired is false"],
+    ...[
+      { agentRuntimeId: "agent-1" },
+      null,
+      { ...fakeIdentity() },
+      Object.create(fakeIdentity()),
+      structuredClone(fakeIdentity()),
+    ].map((setIdentity: unknown): [string, Mounted, SentHeaders, string] => [
+      "an identity of somebody else's making",
+      { setIdentity },
       {},
-      "credentialsRequired is false",
-    ],
-    ["an identity of somebody else's making", { setIdentity: { agentRuntimeId: "agent-1" } }, {}, "fakeIdentity()"],
-    ["null", { setIdentity: null }, {}, "fakeIdentity()"],
-    ["a spread of a fake identity", { setIdentity: { ...fakeIdentity() } }, {}, "fakeIdentity()"],
-    ["what inherits from a fake identity", { setIdentity: Object.create(fakeIdentity()) }, {}, "fakeIdentity()"],
-    ["a clone of a fake identity", { setIdentity: structuredClone(fakeIdentity()) }, {}, "fakeIdentity()"],
-  ])("names the mistake: %s", async (_name, mounted, headers, message) => {
+      "fakeIdentity()",
+    ]),
+  ];
+  test.each(MISTAKES)("names the mistake: %s", async (_name, mounted, headers, message) => {
     const { answer, errors, reached } = await ask(mounted, headers);
     expect(answer.status).toBe(500);
     expect(errors).toMatchObject([{ message: expect.stringMatching(`^${property} `) as string }]);
@@ -184,22 +188,16 @@ const serveFetch: Serve = async ({ options, rule = () => true }) => {
       reached.push(identity);
       return Response.json(identity.agentRuntimeId);
     });
-  const { url } = await listen((req, res) => {
-    const { authorization } = req.headers;
-    const headers = authorization === undefined ? {} : { authorization };
-    handler(new Request("http://localhost/", { headers })).then(
-      async (response) =>
-        res.writeHead(response.status, Object.fromEntries(response.headers)).end(await response.text()),
-      (error: unknown) => {
-        errors.push(error);
-        res.writeHead(500).end();
-      },
-    );
-  });
+  const listener = bridge((request) =>
+    handler(request).catch((error: unknown) => {
+      errors.push(error);
+      throw error;
+    }),
+  );
+  const { url } = await listen(listener);
   return { url, reached, errors };
 };
 
-const rule = (answer: unknown): IdentityRule => (() => answer) as unknown as IdentityRule;
 const thenable = (value: unknown) => ({
   then: (resolve: (value: unknown) => void) => {
     resolve(value);
@@ -210,84 +208,86 @@ describe.each<[name: string, serve: Serve]>([
   ...frameworks.map(([name, serve]): [string, Serve] => [name, serve]),
   ["Request and Response", serveFetch],
 ])("require, %s", (_, serve) => {
-  test.each<[name: string, rule: IdentityRule]>([
-    ["true", () => true],
-    ["a promise of true", () => Promise.resolve(true)],
-    ["a thenable of true", rule(thenable(true))],
-    ["what the identity says", ({ planType, accountId }) => planType === "pro" && accountId === "acct-1"],
-  ])("%s lets the request through", async (_name, allow) => {
-    const { url, reached } = await serve({ rule: allow });
-    for (let time = 0; time < 2; time++) {
-      expect(await send(url, bearer(token))).toMatchObject({ status: 200, body: '"agent-1"' });
+  /** Asks twice with each of these rules, which may break their type. */
+  async function askWith<T>(
+    rules: T[],
+    toRule: (each: T) => unknown,
+    expectRight: (answer: Answer, served: Served) => void,
+  ) {
+    let rule = (_identity: AgentIdentity): unknown => false;
+    const served = await serve({ rule: ((identity) => rule(identity)) as IdentityRule });
+    for (const each of rules) {
+      rule = toRule(each) as typeof rule;
+      for (let time = 0; time < 2; time++) expectRight(await send(served.url, bearer(token)), served);
     }
-    expect(reached).toMatchObject([{ agentRuntimeId: "agent-1" }, { agentRuntimeId: "agent-1" }]);
+    return served;
+  }
+
+  test("only true lets the request through", async () => {
+    const { reached } = await askWith<IdentityRule>(
+      [
+        () => true,
+        () => Promise.resolve(true),
+        (() => thenable(true)) as never,
+        ({ planType, accountId }) => planType === "pro" && accountId === "acct-1",
+      ],
+      (rule) => rule,
+      (answer) => {
+        expect(answer).toMatchObject({ status: 200, body: '"agent-1"' });
+      },
+    );
+    expect(reached).toMatchObject(Array(8).fill({ agentRuntimeId: "agent-1" }));
   });
 
-  test.each<[name: string, answer: unknown]>([
-    ["false", false],
-    ["undefined", undefined],
-    ["null", null],
-    ['"yes"', "yes"],
-    ["1", 1],
-    ["{}", {}],
-    ["a Boolean object", Object(true)],
-    ["a promise of false", Promise.resolve(false)],
-    ["a promise of 1", Promise.resolve(1)],
-    ["a thenable of undefined", thenable(undefined)],
-    ["a promise of a function", Promise.resolve(() => true)],
-  ])("%s is 403", async (_name, answer) => {
-    const { url, reached } = await serve({ rule: rule(answer) });
-    for (let time = 0; time < 2; time++) expectFailure(await send(url, bearer(token)), "identity_not_allowed");
+  test("anything else is 403", async () => {
+    const promises = [false, 1, () => true].map((value: unknown) => Promise.resolve(value));
+    const answers = [false, undefined, null, "yes", 1, {}, Object(true), thenable(undefined), ...promises];
+    const toRule = (answer: unknown) => () => answer;
+    const { reached } = await askWith<unknown>(answers, toRule, (answer) => {
+      expectFailure(answer, "identity_not_allowed");
+    });
     expect(reached).toEqual([]);
   });
 
-  const mine = new Error("mine");
-  test.each<[name: string, rule: IdentityRule]>([
-    [
-      "throws",
-      () => {
-        throw mine;
+  /** The ways in which a rule fails with a value. */
+  const WAYS: ((value: unknown) => unknown)[] = [
+    (value) => {
+      throw value;
+    },
+    // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- that is the mistake
+    (value) => Promise.reject(value),
+    (value) => ({
+      then: (_resolve: unknown, reject: (value: unknown) => void) => {
+        reject(value);
       },
-    ],
-    ["rejects", () => Promise.reject(mine)],
-    [
-      "rejects as a thenable",
-      rule({
-        then: (_resolve: unknown, reject: (error: Error) => void) => {
-          reject(mine);
-        },
-      }),
-    ],
-  ])("an error that the rule %s goes to the framework as it is", async (_name, failing) => {
-    const { url, reached, errors } = await serve({ rule: failing });
-    for (let time = 0; time < 2; time++) expect(await send(url, bearer(token))).toMatchObject({ status: 500 });
-    expect(errors).toHaveLength(2);
+    }),
+  ];
+
+  test("an error of the rule's goes to the framework as it is", async () => {
+    const mine = new Error("mine");
+    const { reached, errors } = await askWith(
+      WAYS,
+      (way) => () => way(mine),
+      (answer) => {
+        expect(answer.status).toBe(500);
+      },
+    );
+    expect(errors).toHaveLength(6);
     for (const error of errors) expect(error).toBe(mine);
     expect(reached).toEqual([]);
   });
 
-  describe.each<[name: string, thrown: unknown]>([
-    ["undefined", undefined],
-    ["null", null],
-    ["false", false],
-    ['"route"', "route"],
-    ['"router"', "router"],
-    ["a promise", Promise.resolve(true)],
-  ])("a rule that throws %s", (_name, thrown) => {
-    test.each<[name: string, rule: IdentityRule]>([
-      [
-        "at once",
-        () => {
-          throw thrown;
-        },
-      ],
-      // eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- that is the mistake
-      ["as a rejection", () => Promise.reject(thrown)],
-    ])("lets nobody through: %s", async (_when, failing) => {
-      const { url, reached } = await serve({ rule: failing });
-      for (let time = 0; time < 2; time++) expect((await send(url, bearer(token))).status).toBe(500);
-      expect(reached).toEqual([]);
-    });
+  test("whatever else a rule throws lets nobody through", async () => {
+    const thrown = [undefined, null, false, "route", "router", Promise.resolve(true)];
+    const cases = thrown.flatMap((value: unknown) => WAYS.slice(0, 2).map((way) => () => way(value)));
+    const { reached } = await askWith(
+      cases,
+      (rule) => rule,
+      (answer) => {
+        expect(answer.status).toBe(500);
+      },
+    );
+    expect(reached).toEqual([]);
   });
 
   test("refused credentials do not come to the rule, and none are refused where they are optional", async () => {
