@@ -258,8 +258,7 @@ const GROUP_ORDER = 2n ** 252n + 27742317777372353535851937790883648493n;
 const littleEndian = (bytes: Buffer) => BigInt(`0x${Buffer.from(bytes).reverse().toString("hex")}`);
 const toLittleEndian = (value: bigint) => Buffer.from(value.toString(16).padStart(64, "0"), "hex").reverse();
 
-const full = (start: string, end: string) =>
-  start.padEnd(62, start.startsWith("e") ? "f" : "0") + end;
+const full = (start: string, end: string) => start.padEnd(62, start.startsWith("e") ? "f" : "0") + end;
 /** Points of an order of 1, 2, 4 or 8, in every spelling that fits. */
 const SMALL_ORDER_POINTS = [
   ...["01", "00"].flatMap((start) => [full(start, "00"), full(start, "80")]),

@@ -139,6 +139,7 @@ test.each<[string, string, Verdict]>([
   ["five, as of a JWE", `${good}.${payload}.${signature}`, "token_malformed"],
   ["dots", "..", "token_malformed"],
   ["sixteen thousand dots", ".".repeat(16_000), "token_malformed"],
+  ["very many dots behind", good + ".".repeat(14_000), "token_malformed"],
   ["in another order", `${payload}.${header}.${signature}`, "algorithm_not_allowed"],
   ["the same three times", `${header}.${header}.${header}`, "issuer_invalid"],
   ["joined with ~, as an SD-JWT", `${good}~`, "token_malformed"],
@@ -158,6 +159,13 @@ test("other serializations of the same token are none", async () => {
   const serializations = [
     JSON.stringify(flattened),
     JSON.stringify({ payload, signatures: [{ protected: header, signature }] }),
+    JSON.stringify({
+      payload,
+      signatures: [
+        { protected: base64url('{"alg":"none"}'), signature: "" },
+        { protected: header, signature },
+      ],
+    }),
     JSON.stringify({ ...flattened, header: { alg: "none" } }),
     // JSON that splits at its dots into the parts of a compact token (CVE-2022-39227).
     `{"x":"${good}","protected":"${header}","payload":"${payload}","signature":"${signature}"}`,
@@ -180,9 +188,15 @@ test("a token that is encrypted to the backend's public key, which everybody has
   const jwe = await new CompactEncrypt(Buffer.from(`${base64url('{"alg":"none"}')}.${payload}.`))
     .setProtectedHeader({ alg: "RSA-OAEP-256", enc: "A256GCM", kid: "key-1", cty: "JWT" })
     .encrypt(createPublicKey(signingKey.privateKey));
-  const [jweHeader = "", , , , tag = ""] = jwe.split(".");
+  const [, ...others] = jwe.split(".");
+  // As it is, compressed, or with two thousand million rounds of PBKDF2 to come.
+  const costly = { alg: "PBES2-HS256+A128KW", enc: "A256GCM", p2c: 2_147_483_647, p2s: "AAAAAAAAAAA" };
+  for (const members of [{ alg: "RSA-OAEP-256", enc: "A256GCM", zip: "DEF" }, costly]) {
+    const jweHeader = base64url(JSON.stringify(members));
+    expect(await verdictOf([jweHeader, ...others].join("."))).toBe("token_malformed");
+    expect(await verdictOf(`${jweHeader}.${payload}.${others[3] ?? ""}`)).toBe("algorithm_not_allowed");
+  }
   expect(await verdictOf(jwe)).toBe("token_malformed");
-  expect(await verdictOf(`${jweHeader}.${payload}.${tag}`)).toBe("algorithm_not_allowed");
 });
 
 const json = JSON.stringify(claims());
