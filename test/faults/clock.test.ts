@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
 import { mint, now, signingKey } from "../support/agents.js";
 import { sendJson } from "../support/servers.js";
-import { minutes, takeOverClock } from "./clock.js";
-import { startProtectedApi } from "./protected-api.js";
+import { minutes, takeOverClock } from "../support/clock.js";
+import { startProtectedApi } from "../support/protected-api.js";
 
 const HOUR = minutes(60);
 
@@ -13,23 +13,23 @@ test("a wall clock that jumps back ages no key set and fetches nothing", async (
   await valid(token);
   backend.answer = (_req, res) => res.writeHead(500).end();
   clock.jump(-48 * HOUR);
-  for (let i = 0; i < 3; i++) expect((await valid(token)).status).toBe(200);
-  expect((await valid(mint())).status).toBe(200);
+  for (let i = 0; i < 3; i++) await valid(token);
+  await valid(mint());
   expect(backend.fetches).toBe(1);
 });
 
 test("a machine that was suspended, whose monotonic clock stood still, does not trust its old set", async () => {
   const clock = takeOverClock();
-  const { backend, verifier, valid, invalid } = await startProtectedApi();
+  const { backend, verifier, valid, invalid, unavailable } = await startProtectedApi();
   const token = mint({ exp: now() + 7 * 86_400 });
   await valid(token);
   clock.jump(48 * HOUR);
   expect(verifier.jwks.status()).toMatchObject({ stale: true });
   backend.keys = [{ ...signingKey.jwk, kid: "another" }];
-  expect(await invalid(token)).toMatchObject({ status: 401 });
+  await invalid(token);
   backend.answer = (_req, res) => res.writeHead(500).end();
   clock.jump(48 * HOUR);
-  expect(await valid(token, { outage: true })).toMatchObject({ status: 503 });
+  await unavailable(token);
 });
 
 test("a wall clock that jumps forward expires tokens, remembered ones too; one that is set right again revives them", async () => {
@@ -38,27 +38,27 @@ test("a wall clock that jumps forward expires tokens, remembered ones too; one t
   const token = mint();
   await valid(token);
   clock.jump(HOUR + minutes(1));
-  expect(await invalid(token)).toMatchObject({ status: 401 });
+  await invalid(token);
   clock.jump(-HOUR - minutes(1));
-  expect((await valid(token)).status).toBe(200);
+  await valid(token);
 });
 
 test("a wall clock that jumps back during an outage lengthens no back-off", async () => {
   const clock = takeOverClock();
-  const { backend, valid } = await startProtectedApi();
+  const { backend, valid, unavailable } = await startProtectedApi();
   backend.answer = (_req, res) => res.writeHead(500).end();
-  await valid(undefined, { outage: true });
+  await unavailable();
   clock.jump(-HOUR);
   backend.answer = undefined;
   clock.advance(2_000);
-  expect((await valid()).status).toBe(200);
+  await valid();
 });
 
 test("an answer that comes after its deadline is dropped: the newer set stays", async () => {
   const releases: (() => void)[] = [];
   const old = { keys: [{ ...signingKey.jwk, kid: "old" }] };
   const clock = takeOverClock();
-  const { backend, verifier, valid } = await startProtectedApi({
+  const { backend, verifier, valid, unavailable } = await startProtectedApi({
     timeoutDuration: 200,
     // It ignores its signal, as custom ones do: the first answer arrives long after it was given up.
     fetch: async (url) => {
@@ -70,15 +70,15 @@ test("an answer that comes after its deadline is dropped: the newer set stays", 
   backend.answer = (_req, res) => {
     sendJson(res, old);
   };
-  expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+  await unavailable();
   backend.answer = undefined;
   clock.advance(30_000);
-  expect((await valid()).status).toBe(200);
+  await valid();
   expect(releases).toHaveLength(1);
   releases.forEach((release) => {
     release();
   });
   await new Promise(setImmediate);
   expect(verifier.jwks.status().kids).toEqual(["key-1"]);
-  expect((await valid()).status).toBe(200);
+  await valid();
 });

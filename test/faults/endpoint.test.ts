@@ -4,10 +4,10 @@ import { promisify } from "node:util";
 import { describe, expect, test } from "vitest";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { listen, sendJson, startBackend, stop } from "../support/servers.js";
-import { takeOverClock, minutes } from "./clock.js";
-import { report, startProtectedApi } from "./protected-api.js";
+import { takeOverClock, minutes } from "../support/clock.js";
+import { startProtectedApi } from "../support/protected-api.js";
 
-const TIMEOUT = 300;
+const TIMEOUT = 200;
 const goodSet = JSON.stringify({ keys: [signingKey.jwk] });
 const weak = createSigningKey("key-1", 1024).jwk;
 
@@ -59,45 +59,38 @@ const FAILURES: [name: string, answer: RequestListener, lastError: RegExp][] = [
   ["redirecting to itself", text("", 307, { Location: "/backend-api/wham/agent-identities/jwks" }), /^status 307$/],
   ["dropping the connection", (req) => req.socket.destroy(), /^no answer \(UND_ERR_SOCKET\)$/],
   ["not speaking HTTP", (req) => req.socket.end("hello\r\n\r\n"), /^no answer( \(HPE_INVALID_CONSTANT\))?$/], // Node 26 names no code
-  ["hanging", () => undefined, /^no complete answer within 300 ms$/],
+  ["hanging", () => undefined, /^no complete answer within 200 ms$/],
   [
     "hanging after the headers",
     (_req, res) => {
       res.writeHead(200).flushHeaders();
     },
-    /^no complete answer within 300 ms$/,
+    /^no complete answer within 200 ms$/,
   ],
-  ["dripping", endless(" ", 20), /^no complete answer within 300 ms$/],
+  ["dripping", endless(" ", 20), /^no complete answer within 200 ms$/],
   ["sending 200 MB and more", endless(Buffer.alloc(64 * 1024, " "), 0), /^an answer of more than 262144 bytes$/],
 ];
 
-describe.each(FAILURES)("an endpoint that is %s", (name, answer, lastError) => {
+describe.each(FAILURES)("an endpoint that is %s", (_, answer, lastError) => {
+  const failed = { lastError: expect.stringMatching(lastError) as string };
+
   test("costs one fetch for 21 requests, each 503 in time, and recovers by itself", async () => {
     const clock = takeOverClock();
-    const { backend, verifier, valid } = await startProtectedApi({ timeoutDuration: TIMEOUT });
+    const { backend, verifier, valid, unavailable } = await startProtectedApi({ timeoutDuration: TIMEOUT });
     backend.answer = answer;
     const before = process.memoryUsage().rss;
-    const asked = [];
-    for (let i = 0; i < 21; i++) asked.push(await valid(undefined, { outage: true }));
-    const growth = (process.memoryUsage().rss - before) / 2 ** 20;
-    const slowest = Math.max(...asked.map(({ duration }) => duration));
-    expect(asked.map(({ status }) => status)).toEqual(Array(21).fill(503));
-    expect(asked.every(({ retryAfter = 0 }) => retryAfter >= 1 && retryAfter <= 7)).toBe(true);
+    for (let i = 0; i < 21; i++) {
+      const { duration, retryAfter } = await unavailable();
+      expect(duration).toBeLessThan(TIMEOUT + 2_000);
+      expect(retryAfter).toBeLessThanOrEqual(7);
+    }
+    expect(process.memoryUsage().rss - before).toBeLessThan(100 * 2 ** 20);
     expect(backend.fetches).toBe(1);
-    expect(slowest).toBeLessThan(TIMEOUT + 2_000);
-    expect(verifier.jwks.status()).toMatchObject({
-      kids: [],
-      fetchedAt: null,
-      lastError: expect.stringMatching(lastError) as string,
-    });
-    expect(growth).toBeLessThan(100);
-    report(
-      `${name}: 21 × 503, ${backend.fetches} fetch, slowest ${slowest.toFixed()} ms, memory ${growth.toFixed()} MiB`,
-    );
+    expect(verifier.jwks.status()).toMatchObject({ kids: [], fetchedAt: null, ...failed });
 
     backend.answer = undefined;
     clock.advance(30_000);
-    expect((await valid()).status).toBe(200);
+    await valid();
   });
 
   test("never displaces a good set", async () => {
@@ -106,19 +99,15 @@ describe.each(FAILURES)("an endpoint that is %s", (name, answer, lastError) => {
     await valid();
     backend.answer = answer;
     clock.advance(minutes(11));
-    for (let i = 0; i < 3; i++) expect((await valid()).status).toBe(200);
-    expect(verifier.jwks.status()).toMatchObject({
-      kids: ["key-1"],
-      stale: true,
-      lastError: expect.stringMatching(lastError) as string,
-    });
+    for (let i = 0; i < 3; i++) await valid();
+    expect(verifier.jwks.status()).toMatchObject({ kids: ["key-1"], stale: true, ...failed });
   });
 });
 
 test("a refused connection is an outage like any other", async () => {
-  const { backend, verifier, valid } = await startProtectedApi();
+  const { backend, verifier, unavailable } = await startProtectedApi();
   await stop(backend.server);
-  expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+  await unavailable();
   expect(verifier.jwks.status().lastError).toBe("no answer (ECONNREFUSED)");
 });
 
@@ -128,17 +117,17 @@ test("a redirect is not followed, wherever it leads", async () => {
     followed++;
     sendJson(res, { keys: [signingKey.jwk] });
   });
-  const { backend, valid } = await startProtectedApi();
+  const { backend, unavailable } = await startProtectedApi();
   for (const status of [301, 302, 303, 307, 308]) {
     backend.answer = text("", status, { Location: elsewhere.url });
-    await valid(undefined, { outage: true });
+    await unavailable();
   }
   expect(followed).toBe(0);
 });
 
 test("of 200 MB little more than the cap is read", async () => {
   let sent = 0;
-  const { backend, valid } = await startProtectedApi();
+  const { backend, unavailable } = await startProtectedApi();
   backend.answer = (_req, res) => {
     const chunk = Buffer.alloc(64 * 1024, " ");
     const send = () => {
@@ -149,9 +138,8 @@ test("of 200 MB little more than the cap is read", async () => {
     };
     send();
   };
-  await valid(undefined, { outage: true });
+  await unavailable();
   expect(sent).toBeLessThan(20e6);
-  report(`200 MB: stopped after ${(sent / 2 ** 20).toFixed(1)} MiB had been sent into the socket's buffers`);
 });
 
 test("no connection is kept, for the endpoint to close it under the next fetch", async () => {
@@ -168,7 +156,7 @@ test("no connection is kept, for the endpoint to close it under the next fetch",
 test("256 KiB are read", async () => {
   const { backend, valid } = await startProtectedApi();
   backend.answer = text(goodSet.padEnd(256 * 1024));
-  expect((await valid()).status).toBe(200);
+  await valid();
 });
 
 test.each([
@@ -176,22 +164,16 @@ test.each([
   ["a date", () => new Date(Date.now() + 86_400_000).toUTCString()],
 ])("what Retry-After asks for, in %s, is heeded as far as 30 s", async (_, retryAfter) => {
   const clock = takeOverClock();
-  const { backend, valid } = await startProtectedApi();
+  const { backend, valid, unavailable } = await startProtectedApi();
   backend.answer = text("", 429, { "Retry-After": retryAfter() });
-  expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503, retryAfter: 30 });
+  expect(await unavailable()).toMatchObject({ retryAfter: 30 });
   clock.advance(29_000);
-  await valid(undefined, { outage: true });
+  await unavailable();
   expect(backend.fetches).toBe(1);
   backend.answer = undefined;
   clock.advance(1_000);
-  expect((await valid()).status).toBe(200);
+  await valid();
 });
-
-const rejecting = (reason: Error) => () => Promise.reject(reason);
-
-const throwing = (): never => {
-  throw new Error("secret");
-};
 
 test("a stream that does not end at the deadline is left", async () => {
   let pulled = 0;
@@ -204,8 +186,8 @@ test("a stream that does not end at the deadline is left", async () => {
       },
     });
   const fetch = () => Promise.resolve(new Response(endlessStream()));
-  const { valid } = await startProtectedApi({ timeoutDuration: 100, fetch });
-  await valid(undefined, { outage: true });
+  const { unavailable } = await startProtectedApi({ timeoutDuration: 100, fetch });
+  await unavailable();
   const pulledByThen = pulled;
   await new Promise((resolve) => setTimeout(resolve, 100));
   expect(pulled).toBeLessThan(pulledByThen + 5);
@@ -214,9 +196,9 @@ test("a stream that does not end at the deadline is left", async () => {
 test("an endpoint that takes longer than a set may live still serves those who waited", async () => {
   const { backend, verifier, valid } = await startProtectedApi({ cacheMaxAge: 1, staleIfErrorDuration: 0 });
   backend.answer = (_req, res) => void setTimeout(() => res.end(goodSet), 50);
-  expect((await valid()).status).toBe(200);
+  await valid();
   await verifier.jwks.ready();
-  expect((await valid()).status).toBe(200);
+  await valid();
 });
 
 test("nor does it refuse those who joined the wait, nor one whose set was too old but still served", async () => {
@@ -257,27 +239,40 @@ test("nothing that is waited for keeps the process alive: neither the endpoint n
   await promisify(execFile)(process.execPath, args, { timeout: 20_000 });
 });
 
-test("a custom fetch that ignores its signal, throws or follows redirects delays and fools nobody", async () => {
-  const custom = async (fetch: () => Promise<Response>, lastError: RegExp) => {
-    const { verifier, valid } = await startProtectedApi({ timeoutDuration: TIMEOUT, fetch });
-    expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
-    expect(verifier.jwks.status().lastError).toMatch(lastError);
-  };
-  await custom(() => new Promise(() => undefined), /^no complete answer/);
-  await custom(() => Promise.reject(new Error("secret")), /^no answer$/);
-  await custom(() => {
-    throw Object.assign(new Error("secret"), { code: "E_CUSTOM" });
-  }, /^no answer \(E_CUSTOM\)$/);
-  await custom(() => Promise.reject(Object.assign(new Error("x"), { code: "secret text" })), /^no answer$/);
-  await custom(rejecting(undefined as unknown as Error), /^no answer$/);
-  await custom(rejecting(null as unknown as Error), /^no answer$/);
-  await custom(() => Promise.reject(Object.defineProperty(new Error("x"), "code", { get: throwing })), /^no answer$/);
-  await custom(() => Promise.resolve(undefined as unknown as Response), /^no answer$/);
-  await custom(() => Promise.resolve(new Proxy({}, { get: throwing }) as never), /^no answer$/);
-  await custom(() => Promise.resolve({ status: 200, body: [goodSet] } as unknown as Response), /^no answer$/);
+const throwing = (): never => {
+  throw new Error("secret");
+};
+const fails = (reason: unknown) => () => Promise.reject(reason as Error);
+const gives = (answer: unknown) => () => Promise.resolve(answer as Response);
+test.each<[string, () => Promise<Response>, RegExp]>([
+  ["ignores its signal", () => new Promise(() => undefined), /^no complete answer/],
+  ["rejects", fails(new Error("secret")), /^no answer$/],
+  [
+    "throws",
+    () => {
+      throw Object.assign(new Error("secret"), { code: "E_CUSTOM" });
+    },
+    /^no answer \(E_CUSTOM\)$/,
+  ],
+  ["rejects with a code that is text", fails(Object.assign(new Error("x"), { code: "secret text" })), /^no answer$/],
+  ["rejects with undefined", fails(undefined), /^no answer$/],
+  ["rejects with null", fails(null), /^no answer$/],
+  ["rejects with what throws", fails(Object.defineProperty(new Error("x"), "code", { get: throwing })), /^no answer$/],
+  ["gives nothing", gives(undefined), /^no answer$/],
+  ["gives what throws", gives(new Proxy({}, { get: throwing })), /^no answer$/],
+  ["gives a body that is no stream", gives({ status: 200, body: [goodSet] }), /^no answer$/],
+])("a custom fetch that %s delays and fools nobody", async (_, fetch, lastError) => {
+  const { verifier, unavailable } = await startProtectedApi({ timeoutDuration: TIMEOUT, fetch });
+  await unavailable();
+  expect(verifier.jwks.status().lastError).toMatch(lastError);
+});
+
+test("a custom fetch that follows redirects fools nobody", async () => {
   const { url } = await listen((req, res) => {
     if (req.url === "/") res.writeHead(302, { Location: "/jwks" }).end();
     else sendJson(res, { keys: [signingKey.jwk] });
   });
-  await custom(() => fetch(url), /^the answer was redirected$/);
+  const { verifier, unavailable } = await startProtectedApi({ fetch: () => fetch(url) });
+  await unavailable();
+  expect(verifier.jwks.status().lastError).toBe("the answer was redirected");
 });

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { createSigningKey, mint } from "../support/agents.js";
-import { minutes, takeOverClock } from "./clock.js";
-import { median, report, startProtectedApi } from "./protected-api.js";
+import { minutes, takeOverClock } from "../support/clock.js";
+import { median, startProtectedApi } from "../support/protected-api.js";
 
 const dead = (_req: unknown, res: { writeHead(status: number): { end(): void } }) => {
   res.writeHead(500).end();
@@ -11,16 +11,13 @@ const hanging = () => undefined;
 describe("with a warm set", () => {
   test("an outage is not felt up to the ceiling, costs a constant, and past the ceiling is 503", async () => {
     const clock = takeOverClock();
-    const { backend, verifier, valid } = await startProtectedApi();
+    const { backend, verifier, valid, unavailable } = await startProtectedApi();
     await valid();
     backend.answer = dead;
     // Ten minutes of cacheMaxAge and an hour on top, with a request every 5 s; the refresh begins at half the age.
-    const durations = [];
     for (let second = 5; second < 70 * 60; second += 5) {
       clock.advance(5_000);
-      durations.push(
-        (await valid(second % 50 ? undefined : mint({ exp: Math.floor(Date.now() / 1000) + 60 }))).duration,
-      );
+      await valid(second % 50 ? undefined : mint({ exp: Math.floor(Date.now() / 1000) + 60 }));
     }
     const attempts = backend.fetches - 1;
     expect(verifier.jwks.status()).toMatchObject({ stale: true, lastError: "status 500" });
@@ -28,14 +25,11 @@ describe("with a warm set", () => {
     expect(attempts).toBeGreaterThan(65);
     expect(attempts).toBeLessThan(65 * 4 + 6);
     clock.advance(5_000);
-    expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
-    report(
-      `outage of 70 min: ${durations.length} requests accepted, ${attempts} attempts, median ${median(durations).toFixed(1)} ms`,
-    );
+    await unavailable();
 
     backend.answer = undefined;
     clock.advance(30_000);
-    expect((await valid()).status).toBe(200);
+    await valid();
     expect(verifier.jwks.status()).toMatchObject({ stale: false, lastError: null });
   });
 
@@ -45,19 +39,13 @@ describe("with a warm set", () => {
     await valid();
     backend.answer = hanging;
     clock.advance(minutes(11));
-    const first = await valid();
-    expect(first).toMatchObject({ status: 200 });
+    await valid();
     const durations = [];
     for (let i = 0; i < 50; i++) {
       clock.advance(2_000);
-      const asked = await valid();
-      expect(asked.status).toBe(200);
-      durations.push(asked.duration);
+      durations.push((await valid()).duration);
     }
     expect(median(durations)).toBeLessThan(100);
-    report(
-      `hanging endpoint: the first request waits ${first.duration.toFixed()} ms, the next 50 a median of ${median(durations).toFixed(1)} ms`,
-    );
   });
 
   test("from half its age a set is refreshed in the background: nobody waits", async () => {
@@ -76,37 +64,36 @@ describe("with a warm set", () => {
 
   test("a ceiling of 0 serves nothing stale", async () => {
     const clock = takeOverClock();
-    const { backend, valid } = await startProtectedApi({ staleIfErrorDuration: 0 });
+    const { backend, valid, unavailable } = await startProtectedApi({ staleIfErrorDuration: 0 });
     const token = mint();
     await valid(token);
     backend.answer = dead;
     clock.advance(minutes(10) - 1);
-    expect((await valid(token)).status).toBe(200);
+    await valid(token);
     clock.advance(1);
-    expect(await valid(token, { outage: true })).toMatchObject({ status: 503 });
+    await unavailable(token);
   });
 });
 
 test("recovery comes within one back-off step", async () => {
   const clock = takeOverClock();
-  const { backend, valid } = await startProtectedApi();
+  const { backend, valid, unavailable } = await startProtectedApi();
   backend.answer = dead;
   const steps = [];
   for (let i = 0; i < 8; i++) {
-    const { retryAfter = 0 } = await valid(undefined, { outage: true });
+    const { retryAfter = 0 } = await unavailable();
     steps.push(retryAfter);
     clock.advance(retryAfter * 1_000);
   }
   expect(backend.fetches).toBe(8);
   expect(steps.map((step) => step >= 1 && step <= 30)).toEqual(Array(8).fill(true));
-  const { retryAfter = 0 } = await valid(undefined, { outage: true });
+  const { retryAfter = 0 } = await unavailable();
   backend.answer = undefined;
-  expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+  await unavailable();
   clock.advance(retryAfter * 1_000);
-  expect((await valid()).status).toBe(200);
+  await valid();
   expect(steps[0]).toBeLessThanOrEqual(2);
   expect(steps[7]).toBeGreaterThanOrEqual(15);
-  report(`back-off: told to wait ${steps.join(", ")} s; recovered after ${retryAfter} s more`);
 });
 
 describe("ready", () => {
@@ -137,29 +124,28 @@ describe("ready", () => {
 
 test("an unknown kid respects the back-off that another fetch has started", async () => {
   const clock = takeOverClock();
-  const { backend, verifier, valid, invalid } = await startProtectedApi();
+  const { backend, verifier, valid, unavailable } = await startProtectedApi();
   await valid();
   backend.answer = dead;
   clock.advance(minutes(6));
   await valid();
   await expect.poll(() => verifier.jwks.status().lastError).toBe("status 500");
-  expect(await invalid(mint({}, createSigningKey("key-2")))).toMatchObject({ status: 503 });
+  await unavailable(mint({}, createSigningKey("key-2")));
   expect(backend.fetches).toBe(2);
 });
 
 test("an unknown kid in an outage is 503, not 401, and costs no fetch while backing off", async () => {
   const clock = takeOverClock();
-  const { backend, valid, invalid } = await startProtectedApi();
+  const { backend, valid, unavailable } = await startProtectedApi();
   await valid();
   backend.answer = dead;
   const newKey = createSigningKey("key-2");
-  expect(await invalid(mint({}, newKey))).toMatchObject({ status: 503 });
-  for (let i = 0; i < 20; i++)
-    expect(await invalid(mint({}, { ...newKey, kid: `junk-${i}` }))).toMatchObject({ status: 503 });
+  await unavailable(mint({}, newKey));
+  for (let i = 0; i < 20; i++) await unavailable(mint({}, { ...newKey, kid: `junk-${i}` }));
   expect(backend.fetches).toBe(2);
-  expect((await valid()).status).toBe(200);
+  await valid();
   clock.advance(10_000);
   backend.keys = [...backend.keys, newKey.jwk];
   backend.answer = undefined;
-  expect((await valid(mint({}, newKey))).status).toBe(200);
+  await valid(mint({}, newKey));
 });

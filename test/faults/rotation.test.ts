@@ -1,14 +1,26 @@
 import { describe, expect, test } from "vitest";
-import { createSigningKey, mint, signingKey } from "../support/agents.js";
+import { mint, secondKey as newKey, signingKey, stranger as junk } from "../support/agents.js";
 import { sendJson } from "../support/servers.js";
 import { watchSignatureJobs } from "../support/signature-jobs.js";
 import { occupyThreadPool } from "../support/thread-pool.js";
-import { minutes, takeOverClock } from "./clock.js";
-import { median, report, startProtectedApi } from "./protected-api.js";
+import { minutes, takeOverClock } from "../support/clock.js";
+import { median, startProtectedApi } from "../support/protected-api.js";
 
-const junk = createSigningKey("junk");
 const junkToken = (i: number) => mint({}, { ...junk, kid: `junk-${String(i)}` });
-const newKey = createSigningKey("key-2");
+
+test("1000 cold requests make one fetch; of a dead endpoint too, and 1000 more none", async () => {
+  takeOverClock(); // it stands still: the back-off does not end meanwhile
+  for (const isDead of [false, true]) {
+    const { backend, valid, unavailable } = await startProtectedApi();
+    if (isDead) backend.answer = (_req, res) => res.writeHead(500).end();
+    for (let round = 0; round < 2; round++) {
+      const token = mint();
+      const tokens = Array.from({ length: 1000 }, (_, i) => (i % 10 ? token : mint({ jti: String(i) })));
+      await Promise.all(tokens.map((each) => (isDead ? unavailable : valid)(each)));
+      expect(backend.fetches).toBe(1);
+    }
+  }
+});
 
 describe("rotation", () => {
   test("the first token of a new key passes at once, whatever was refreshed just now", async () => {
@@ -18,8 +30,8 @@ describe("rotation", () => {
     clock.advance(1);
     await verifier.jwks.ready();
     backend.keys = [signingKey.jwk, newKey.jwk];
-    expect((await valid(mint({}, newKey))).status).toBe(200);
-    expect((await valid()).status).toBe(200);
+    await valid(mint({}, newKey));
+    await valid();
     expect(backend.fetches).toBe(2);
   });
 
@@ -27,15 +39,13 @@ describe("rotation", () => {
     const { backend, valid } = await startProtectedApi();
     await valid();
     backend.keys = [newKey.jwk, signingKey.jwk];
-    const asked = await Promise.all(Array.from({ length: 100 }, (_, i) => valid(mint({ jti: String(i) }, newKey))));
-    expect(asked.every(({ status }) => status === 200)).toBe(true);
+    await Promise.all(Array.from({ length: 100 }, (_, i) => valid(mint({ jti: String(i) }, newKey))));
     expect(backend.fetches).toBe(2);
-    report(`rotation: 100 first tokens of a new key, ${backend.fetches - 1} fetch, all accepted`);
   });
 
   test("a cold start with an unknown kid costs one fetch: what was asked for after the token came is conclusive", async () => {
     const { backend, invalid } = await startProtectedApi();
-    expect(await invalid(junkToken(1))).toMatchObject({ status: 401 });
+    await invalid(junkToken(1));
     expect(backend.fetches).toBe(1);
   });
 
@@ -47,7 +57,7 @@ describe("rotation", () => {
     const { backend, valid, invalid } = await startProtectedApi();
     await valid();
     clock.advance(minutes(age));
-    expect(await invalid(junkToken(1))).toMatchObject({ status: 401 });
+    await invalid(junkToken(1));
     expect(backend.fetches).toBe(2);
   });
 
@@ -70,7 +80,7 @@ describe("rotation", () => {
     clock.advance(1);
     const first = Array.from({ length: 5 }, (_, i) => valid(mint({ jti: String(i) }, newKey)));
     setTimeout(release, 100); // when all of them wait for it
-    for (const { status } of await Promise.all(first)) expect(status).toBe(200);
+    await Promise.all(first);
     expect(backend.fetches).toBe(3);
   });
 });
@@ -85,40 +95,26 @@ describe("a flood of junk kids", () => {
       }, 50);
     };
     const [, ...rest] = junkToken(0).split(".");
-    const withKid = (i: number) =>
-      [Buffer.from(JSON.stringify({ alg: "RS256", kid: `junk-${String(i)}` })).toString("base64url"), ...rest].join(
-        ".",
-      );
-    /** How long a valid request takes in a burst of 100 of these, as a median of 50 bursts. */
-    const besideBursts = async (tokenOf: (i: number) => string) => {
-      const durations = [];
-      for (let burst = 0; burst < 50; burst++) {
-        const flood = Array.from({ length: 100 }, (_, i) => invalid(tokenOf(burst * 100 + i)));
-        durations.push((await valid()).duration);
-        for (const { status } of await Promise.all(flood)) expect(status).toBe(401);
-      }
-      return median(durations).toFixed(1);
-    };
-    const control = await besideBursts(() => "no-token-at-all");
-    expect(backend.fetches).toBe(1);
-    const beside = await besideBursts(withKid);
+    const withKid = (kid: string) =>
+      [Buffer.from(JSON.stringify({ alg: "RS256", kid })).toString("base64url"), ...rest].join(".");
+    const durations = [];
+    for (let burst = 0; burst < 50; burst++) {
+      const flood = Array.from({ length: 100 }, (_, i) => invalid(withKid(`junk-${burst * 100 + i}`)));
+      durations.push((await valid()).duration);
+      await Promise.all(flood);
+    }
     expect(backend.fetches).toBe(2);
-    report(
-      `flood: 5000 junk kids, ${backend.fetches - 1} fetch; in a burst of 100 a valid request took a median of ${beside} ms, ` +
-        `and ${control} ms in one of 100 that are refused at sight`,
-    );
+    expect(median(durations)).toBeLessThan(100);
   });
 
   test("a request whose kid is known does not wait for the fetch that junk started", async () => {
-    const { backend, valid, invalid } = await startProtectedApi({ timeoutDuration: 1_000 });
+    const { backend, valid, unavailable } = await startProtectedApi({ timeoutDuration: 1_000 });
     await valid();
     backend.answer = () => undefined;
-    const waiting = invalid(junkToken(1));
+    const waiting = unavailable(junkToken(1));
     await expect.poll(() => backend.fetches).toBe(2);
-    const { status, duration } = await valid();
-    expect(status).toBe(200);
-    expect(duration).toBeLessThan(500);
-    expect(await waiting).toMatchObject({ status: 503 });
+    expect((await valid()).duration).toBeLessThan(500);
+    await waiting;
   });
 
   test("the next window has one fetch more; in it the new key is found", async () => {
@@ -127,20 +123,20 @@ describe("a flood of junk kids", () => {
     await valid();
     for (let window = 1; window <= 5; window++) {
       clock.advance(10_000);
-      for (let i = 0; i < 10; i++) expect(await invalid(junkToken(i))).toMatchObject({ status: 401 });
+      for (let i = 0; i < 10; i++) await invalid(junkToken(i));
       expect(backend.fetches).toBe(1 + window);
     }
     // The one named exception: during a flood a brand-new key may wait for the next window.
     backend.keys = [signingKey.jwk, newKey.jwk];
-    expect(await invalid(mint({}, newKey))).toMatchObject({ status: 401 });
+    await invalid(mint({}, newKey));
     clock.advance(10_000);
-    expect((await valid(mint({}, newKey))).status).toBe(200);
+    await valid(mint({}, newKey));
   });
 
   test("a cooldown of 0 asks each time", async () => {
     const { backend, valid, invalid } = await startProtectedApi({ cooldownDuration: 0 });
     await valid();
-    for (let i = 0; i < 5; i++) expect(await invalid(junkToken(i))).toMatchObject({ status: 401 });
+    for (let i = 0; i < 5; i++) await invalid(junkToken(i));
     expect(backend.fetches).toBe(6);
   });
 
@@ -148,7 +144,7 @@ describe("a flood of junk kids", () => {
     const { backend, valid, invalid } = await startProtectedApi();
     await valid();
     for (const claims of [{ iss: "x" }, { aud: "x" }, { exp: 1 }, { nbf: 4e9 }, { email: 1 }]) {
-      expect(await invalid(mint(claims, { ...junk, kid: "junk" }))).toMatchObject({ status: 401 });
+      await invalid(mint(claims, { ...junk, kid: "junk" }));
     }
     expect(backend.fetches).toBe(1);
   });
@@ -165,11 +161,11 @@ describe("revocation", () => {
     await valid(kept);
     backend.keys = [newKey.jwk];
     clock.advance(minutes(10));
-    expect((await valid(kept)).status).toBe(200);
+    await valid(kept);
     expect(verifier.jwks.status().kids).toEqual(["key-2"]);
-    expect(await invalid(remembered)).toMatchObject({ status: 401 });
-    expect(await invalid(mint())).toMatchObject({ status: 401 });
-    expect((await valid(kept)).status).toBe(200);
+    await invalid(remembered);
+    await invalid(mint());
+    await valid(kept);
   });
 
   test("a key that is revoked while a token of it is verified has not verified it", async () => {
@@ -182,44 +178,28 @@ describe("revocation", () => {
     const before = invalid(token);
     await expect.poll(() => jobs.started).toBe(1);
     backend.keys = [newKey.jwk];
-    expect(await invalid(junkToken(1))).toMatchObject({ status: 401 });
+    await invalid(junkToken(1));
     expect(verifier.jwks.status().kids).toEqual(["key-2"]);
     const after = invalid(token);
     await release();
-    expect([await before, await after]).toMatchObject([{ status: 401 }, { status: 401 }]);
+    await Promise.all([before, after]);
     expect(jobs.calledBack).toBe(1);
-    expect(await invalid(token)).toMatchObject({ status: 401 });
+    await invalid(token);
   });
 
-  test("a key replaced under its kid is another key: what the old one verified is refused", async () => {
+  const replacement = { ...newKey, kid: "key-1", jwk: { ...newKey.jwk, kid: "key-1" } };
+  test.each<[string, unknown[]]>([
+    ["replaced under its kid", [replacement.jwk]],
+    ["replaced by one with another exponent", [{ ...signingKey.jwk, e: "Aw" }]],
+    ["made unusable", [{ ...signingKey.jwk, use: "enc" }, signingKey.jwk, newKey.jwk]],
+  ])("a key that is %s is another key: what the old one verified is refused", async (_, keys) => {
     const clock = takeOverClock();
     const { backend, valid, invalid } = await startProtectedApi();
     const remembered = mint();
     await valid(remembered);
-    const replacement = createSigningKey("key-1");
-    backend.keys = [replacement.jwk];
+    backend.keys = keys;
     clock.advance(minutes(10));
-    expect((await valid(mint({}, replacement))).status).toBe(200);
-    expect(await invalid(remembered)).toMatchObject({ status: 401 });
-  });
-
-  test("a key replaced under its kid by one with another exponent is another key as well", async () => {
-    const clock = takeOverClock();
-    const { backend, valid, invalid } = await startProtectedApi();
-    const remembered = mint();
-    await valid(remembered);
-    backend.keys = [{ ...signingKey.jwk, e: "Aw" }];
-    clock.advance(minutes(10));
-    expect(await invalid(remembered)).toMatchObject({ status: 401 });
-  });
-
-  test("a key that becomes unusable is revoked as well", async () => {
-    const clock = takeOverClock();
-    const { backend, valid, invalid } = await startProtectedApi();
-    const remembered = mint();
-    await valid(remembered);
-    backend.keys = [{ ...signingKey.jwk, use: "enc" }, signingKey.jwk, newKey.jwk];
-    clock.advance(minutes(10));
-    expect(await invalid(remembered)).toMatchObject({ status: 401 });
+    if (keys.includes(replacement.jwk)) await valid(mint({}, replacement));
+    await invalid(remembered);
   });
 });

@@ -5,8 +5,8 @@ import { describe, expect, onTestFinished, test, vi } from "vitest";
 import { createVerifier, type JwksFetch } from "../../src/index.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { sendJson, startBackend } from "../support/servers.js";
-import { takeOverClock, type TestClock } from "./clock.js";
-import { startProtectedApi } from "./protected-api.js";
+import { takeOverClock, type TestClock } from "../support/clock.js";
+import { startProtectedApi } from "../support/protected-api.js";
 
 test("a process that is frozen between requests refuses nobody, and blames no endpoint", async () => {
   const backend = await startBackend();
@@ -70,30 +70,29 @@ describe("a deadline that fires late", () => {
       },
     ],
   ])("by %s, is no failure: those who wait get a second answer", async (_, move) => {
-    const { backend, valid, verifier, hangOnce } = await startSleeper(LATEST + 1, move);
+    const { backend, verifier, valid, hangOnce } = await startSleeper(LATEST + 1, move);
     backend.answer = hangOnce;
-    const asked = await Promise.all([valid(), valid(mint({ jti: "another" }))]);
-    expect(asked.map(({ status }) => status)).toEqual([200, 200]);
+    await Promise.all([valid(), valid(mint({ jti: "another" }))]);
     expect(backend.fetches).toBe(2);
     expect(verifier.jwks.status().lastError).toBeNull();
   });
 
   test.each([0, LATEST - 1])("by %i ms, in a process that is awake, is one, and 503", async (by) => {
-    const { backend, valid, verifier, hang } = await startSleeper(by);
+    const { backend, verifier, unavailable, hang } = await startSleeper(by);
     backend.answer = hang;
-    for (let i = 0; i < 2; i++) expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+    for (let i = 0; i < 2; i++) await unavailable();
     expect(backend.fetches).toBe(1);
     expect(verifier.jwks.status().lastError).toBe(`no complete answer within ${TIMEOUT} ms`);
   });
 
   test("again and again is 503 in the end, and begins no back-off", async () => {
-    const { backend, valid, verifier, hang } = await startSleeper();
+    const { backend, verifier, valid, unavailable, hang } = await startSleeper();
     backend.answer = hang;
-    expect(await valid(undefined, { outage: true })).toMatchObject({ status: 503, retryAfter: 1 });
+    expect(await unavailable()).toMatchObject({ retryAfter: 1 });
     expect(backend.fetches).toBe(3);
     expect(verifier.jwks.status().lastError).toBeNull();
     backend.answer = undefined;
-    expect(await valid()).toMatchObject({ status: 200 });
+    await valid();
   });
 
   test("while an unknown kid is asked for costs it another fetch, not the window", async () => {
@@ -102,10 +101,10 @@ describe("a deadline that fires late", () => {
     const newKey = createSigningKey("key-2");
     backend.keys = [signingKey.jwk, newKey.jwk];
     backend.answer = hangOnce;
-    expect(await valid(mint({}, newKey))).toMatchObject({ status: 200 });
+    await valid(mint({}, newKey));
     expect(backend.fetches).toBe(3);
     // The window is that of the fetch that was answered.
-    expect(await invalid(mint({}, createSigningKey("key-3")))).toMatchObject({ status: 401 });
+    await invalid(mint({}, createSigningKey("key-3")));
     expect(backend.fetches).toBe(3);
   });
 });

@@ -6,8 +6,8 @@ import { createVerifier, type JwksStore } from "../../src/index.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { redisIsInstalled, startRedis } from "../support/redis.js";
 import { startBackend, stop } from "../support/servers.js";
-import { minutes, takeOverClock } from "./clock.js";
-import { report, startProtectedApi } from "./protected-api.js";
+import { minutes, takeOverClock } from "../support/clock.js";
+import { startProtectedApi } from "../support/protected-api.js";
 
 const dead = (_req: unknown, res: { writeHead(status: number): { end(): void } }) => {
   res.writeHead(500).end();
@@ -78,7 +78,6 @@ test.skipIf(!redisIsInstalled)("Redis: another process starts while the backend 
   expect(JSON.parse((await member()).stdout)).toEqual(expected);
   await stop(server);
   expect(JSON.parse((await member()).stdout)).toEqual(expected);
-  report("fleet on Redis: the second process verified a token with its backend down");
 });
 
 describe("an entry", () => {
@@ -102,7 +101,7 @@ describe("an entry", () => {
     await up.valid();
     expect(up.backend.fetches).toBe(1);
     const down = await startWithDeadBackend(store);
-    expect((await down.valid()).status).toBe(200);
+    await down.valid();
     expect(down.verifier.jwks.status()).toMatchObject({ stale: true, lastError: "status 500" });
   });
 
@@ -125,7 +124,7 @@ describe("an entry", () => {
     await up.valid();
     expect(up.backend.fetches).toBe(1);
     const down = await startWithDeadBackend(holding(entry));
-    expect(await down.valid(undefined, { outage: true })).toMatchObject({ status: 503 });
+    await down.unavailable();
   });
 
   test("that is older never replaces a newer set, nor does our own come back as news", async () => {
@@ -154,8 +153,8 @@ describe("an entry", () => {
     clock.advance(minutes(9));
     await valid();
     await expect.poll(() => backend.fetches).toBe(2);
-    expect(await invalid(mint({}, revoked))).toMatchObject({ status: 401 });
-    expect((await valid()).status).toBe(200);
+    await invalid(mint({}, revoked));
+    await valid();
   });
 
   test("that another process refreshed spares the fetch", async () => {
@@ -194,12 +193,12 @@ describe("an entry", () => {
     });
     const junk = mint({}, createSigningKey("junk"));
     await valid();
-    expect(await invalid(junk)).toMatchObject({ status: 401 });
+    await invalid(junk);
     clock.advance(4_000);
     entry.fetchedAt = Date.now() - 1; // newer by nearly all of cacheMaxAge
     await valid();
     expect(verifier.jwks.status().fetchedAt).toBe(entry.fetchedAt);
-    expect(await invalid(junk)).toMatchObject({ status: 401 });
+    await invalid(junk);
     expect(backend.fetches).toBe(1);
   });
 
@@ -210,7 +209,7 @@ describe("an entry", () => {
     await valid();
     entry.fetchedAt = Date.now(); // another process has just asked, and the new key was not there yet
     backend.keys = [signingKey.jwk, newKey.jwk];
-    expect((await valid(mint({}, newKey))).status).toBe(200);
+    await valid(mint({}, newKey));
     expect(backend.fetches).toBe(1);
   });
 });
@@ -225,20 +224,16 @@ describe("a store that", () => {
     ["throws", { get: broken, set: broken }],
     ["gives what throws", { get: () => new Proxy({}, { get: broken }), set: broken }],
     ["gives what throws when awaited", { get: () => Promise.resolve().then(broken), set: broken }],
-  ])("%s delays nobody and costs nothing but the sharing", async (name, store) => {
+  ])("%s delays nobody and costs nothing but the sharing", async (_, store) => {
     const { backend, valid } = await startProtectedApi({ store });
-    const cold = await valid();
-    expect(cold.status).toBe(200);
-    expect(cold.duration).toBeLessThan(1_000);
-    expect((await valid()).status).toBe(200);
+    expect((await valid()).duration).toBeLessThan(1_000);
+    await valid();
     expect(backend.fetches).toBe(1);
-    report(`store that ${name}: the cold request took ${cold.duration.toFixed()} ms`);
   });
 
   test("hangs while the backend is down is an outage, told within its 2 s", async () => {
-    const { backend, valid } = await startWithDeadBackend({ get: never, set: never });
-    const { status, duration } = await valid(undefined, { outage: true });
-    expect(status).toBe(503);
+    const { backend, unavailable } = await startWithDeadBackend({ get: never, set: never });
+    const { duration } = await unavailable();
     expect(duration).toBeLessThan(4_000);
     expect(backend.fetches).toBe(1);
   });
@@ -247,8 +242,7 @@ describe("a store that", () => {
     const store = slow([signingKey.jwk]);
     const { backend, valid } = await startProtectedApi({ store });
     backend.answer = () => undefined;
-    const { status, duration } = await valid();
-    expect(status).toBe(200);
+    const { duration } = await valid();
     expect(duration).toBeLessThan(2_000);
   });
 
@@ -263,7 +257,7 @@ describe("a store that", () => {
         res.end(JSON.stringify(jwks), () => (answered = true));
       }, 600);
     };
-    expect((await valid(mint({}, newKey))).status).toBe(200);
+    await valid(mint({}, newKey));
     await expect.poll(() => answered).toBe(true);
     await verifier.jwks.ready();
     await new Promise((resolve) => setTimeout(resolve, 50));
@@ -298,6 +292,6 @@ describe("a store that", () => {
     expect((await up.valid()).duration).toBeLessThan(700);
     expect(up.backend.fetches).toBe(1);
     const down = await startWithDeadBackend(store);
-    expect((await down.valid()).status).toBe(200);
+    await down.valid();
   });
 });
