@@ -1,25 +1,19 @@
-/** What a Codex client asks of the backend before anything else: the JWKS, and a task for its agent. */
+/** The routes that a Codex client needs first: the JWKS, and the registration of a task. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { hasOnlyStringMembers } from "../protocol/agent-assertion.js";
 import { parseUtf8Json } from "../protocol/encoding.js";
-import type { AssertionVerifier } from "../verify/assertions/assertion-verifier.js";
 import { answerOf, Refusal, toVerifierError } from "../verify/outcome/errors.js";
-import type { Agents } from "./agents.js";
+import type { Registration } from "./registration.js";
 import type { SigningKeys } from "./signing-keys.js";
 
-/** All three that Codex clients ask for, by base URL and release. */
-const JWKS_PATHS = [
-  "/backend-api/wham/agent-identities/jwks",
-  "/api/codex/agent-identities/jwks",
-  "/agent-identities/jwks",
-];
+/** Under any prefix: the base URL and the release of the client decide which one it asks for. */
+const JWKS_PATH = /(^|\/)agent-identities\/jwks$/;
 
-/** Under any prefix. An id that would have to be percent-encoded is none. */
+/** Under any prefix. An id never needs percent-encoding. */
 const REGISTRATION_PATH = /\/v1\/agent\/([^/]+)\/task\/register$/;
 
-/** Bytes. */
+/** In bytes. */
 const MAX_BODY_SIZE = 4 * 1024;
 
 /** Seconds: well under the overlap in which a new key is published and does not sign yet. */
@@ -36,7 +30,7 @@ type Request = Parameters<IssuerRouter>[0];
 type Response = Parameters<IssuerRouter>[1];
 type Answer = ReturnType<typeof answerOf>;
 
-export function createRouter(keys: SigningKeys, agents: Agents, verifier: AssertionVerifier): IssuerRouter {
+export function createRouter(keys: SigningKeys, registration: Registration): IssuerRouter {
   const serveJwks = async (req: Request): Promise<Answer> => {
     if (req.method !== "GET" && req.method !== "HEAD") {
       return refuse(405, "method_not_allowed", "Only GET and HEAD are allowed here.", { Allow: "GET, HEAD" });
@@ -53,17 +47,15 @@ export function createRouter(keys: SigningKeys, agents: Agents, verifier: Assert
       req.resume(); // the rest: a client that still sends may not read its answer yet
       return refuse(413, "body_too_large", "The body is too large.");
     }
-    if (!hasOnlyStringMembers(body, ["timestamp", "signature"])) return answerTo(new Refusal("assertion_malformed"));
-    const registeredAt = await verifier.verifyRegistration(agentRuntimeId, body.timestamp, body.signature);
-    if (registeredAt instanceof Refusal) return answerTo(registeredAt);
-    const taskId = await agents.registerTask(agentRuntimeId, registeredAt);
-    return answerWith(200, { task_id: taskId }, { "Cache-Control": "no-store" });
+    const registered = await registration.register(agentRuntimeId, body);
+    if (registered instanceof Refusal) return answerTo(registered);
+    return answerWith(200, { task_id: registered.taskId }, { "Cache-Control": "no-store" });
   };
 
   return function issuerRouter(req, res, next) {
     const path = req.url?.split("?", 1)[0] ?? "";
     const agentId = REGISTRATION_PATH.exec(path)?.[1];
-    if (JWKS_PATHS.includes(path)) void send(req, res, serveJwks(req));
+    if (JWKS_PATH.test(path)) void send(req, res, serveJwks(req));
     else if (agentId !== undefined && req.method === "POST") void send(req, res, registerTask(req, agentId));
     else if (next) next();
     else void send(req, res, refuse(404, "not_found", "There is nothing here."));
@@ -76,17 +68,17 @@ async function send(req: Request, res: Response, made: Answer | Promise<Answer>)
   try {
     answer = await made;
   } catch {
-    // Only a store fails here: what it says is not for the caller.
+    // Only a store fails here. Its words are not for the caller.
     answer = answerTo(new Refusal("directory_unavailable", { reason: "the issuer's store failed" }, 1));
   }
-  if (res.headersSent) return; // somebody else has answered meanwhile, such as a time limit
+  if (res.headersSent) return; // other code has answered meanwhile, such as a time limit
   try {
     res.writeHead(answer.status, answer.headers);
     // A body to HEAD is an error where Node is told to be strict.
     if (req.method === "HEAD") res.end();
     else res.end(answer.body);
   } catch {
-    res.destroy(); // what others have hung on the response has failed, and might again
+    res.destroy(); // a hook of other code on the response has failed, and may fail again
   }
 }
 

@@ -14,7 +14,7 @@ export interface TestClaims extends MintClaims {
 }
 
 /** What `createTestIssuer` takes. */
-export type TestIssuerOptions = Pick<IssuerOptions, "issuer" | "audience">;
+export type TestIssuerOptions = Pick<IssuerOptions, "issuer" | "audience" | "maxLifetime">;
 
 /** An issuer whose `mint` can make bad tokens too. */
 export interface TestIssuer extends Issuer {

@@ -1,7 +1,7 @@
 import { setImmediate as nextTurn } from "node:timers/promises";
 import { expect, onTestFinished, test, vi } from "vitest";
 import { agentIdentityAuth, createVerifier } from "../../src/index.js";
-import { nextSignatureBatch } from "../../src/runtime/signature-batch.js";
+import { nextBatch } from "../../src/runtime/turn-batch.js";
 import { mint, signingKey } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { watchSignatureJobs } from "../support/signature-jobs.js";
@@ -9,7 +9,7 @@ import { watchSignatureJobs } from "../support/signature-jobs.js";
 test("whoever waits in one turn of the event loop goes on at once; whoever comes later waits for the next", async () => {
   const order: string[] = [];
   const wait = async (name: string) => {
-    await nextSignatureBatch();
+    await nextBatch();
     order.push(name);
   };
   const first = wait("first");
