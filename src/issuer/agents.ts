@@ -83,20 +83,21 @@ export class Agents implements AgentDirectory {
   /**
    * Enters an agent, or another key of it.
    * @param isNew whether the id was made just now, so that no other process can know it
-   * @throws Error for a revoked agent
+   * @returns whether it was entered: not for a revoked agent
    */
-  async enter(agentRuntimeId: string, profile: AgentProfile, key: TokenKey, isNew: boolean): Promise<void> {
+  async enter(agentRuntimeId: string, profile: AgentProfile, key: TokenKey, isNew: boolean): Promise<boolean> {
     const name = agentDocument(agentRuntimeId);
     if (isNew) {
       await this.#documents.write(name, { ...profile, keys: [key] }, millisecondsUntil(key.expiresAt));
-      return;
+      return true;
     }
     const [revoked] = await this.#documents.read([tombstone(agentRuntimeId)]);
-    if (revoked !== undefined) throw new Error("this agent is revoked: call reinstateAgent first");
+    if (revoked !== undefined) return false;
     await this.#documents.change<AgentDocument>(name, (known) => {
       const keys = [key, ...(known?.keys ?? [])].filter(({ expiresAt }) => expiresAt > nowInSeconds());
       return { ...profile, keys: keys.slice(0, MOST_KEYS) };
     });
+    return true;
   }
 
   /** The tombstone is an entry of its own: an agent that is entered at the same time stays revoked. */

@@ -6,12 +6,11 @@ import { aNonBlankString, anInteger, checkOptions, type OptionCheck } from "../p
 import { isAssertionId } from "../protocol/agent-assertion.js";
 import type { AgentDirectory } from "../verify/assertions/agent-directory.js";
 import { Agents } from "./agents.js";
-import { createRouter, type IssuerRouter } from "./codex-router.js";
+import { createRouter, type IssuerRouter, type RouterOptions } from "./codex-router.js";
 import { anIssuerStore, Documents, refuseUnsafeKeyv, type KeyvStore } from "./documents.js";
 import { KeyRing, ROTATION_OVERLAP } from "./key-ring.js";
 import { MemoryStore } from "./memory-store.js";
 import { draftToken, signToken, type MintClaims } from "./mint.js";
-import { Registration } from "./registration.js";
 import { GivenKeys, type PublishedKeys, type SigningKey } from "./signing-keys.js";
 
 /** Options of `createIssuer`. */
@@ -84,8 +83,12 @@ export interface Issuer {
   reinstateAgent(agentRuntimeId: string): Promise<void>;
   /** The published keys, read from the store each time. They fit the option `jwks: { keySet }`. */
   jwks(): Promise<PublishedKeys>;
-  /** Serves the JWKS and the registration of tasks, each under any prefix. Mount it at the root. */
-  router(): IssuerRouter;
+  /**
+   * Serves the JWKS and the registration of tasks, each under any prefix, and self-enrolment if there is a hook for it. Mount it
+   * at the root.
+   * @throws TypeError for unknown options
+   */
+  router(options?: RouterOptions): IssuerRouter;
   /** For `agentIdentityAuth(baseUrl, { directory: issuer.directory })`. */
   readonly directory: AgentDirectory;
 }
@@ -131,13 +134,14 @@ export async function createIssuer(options?: IssuerOptions): Promise<Issuer> {
     ? await GivenKeys.import(signingKeys)
     : await KeyRing.open(documents, { rotateEvery, maxLifetime });
   const agents = new Agents(documents, taskLifetime);
-  const registration = new Registration(agents);
 
   return {
     async mint(claims) {
       const draft = draftToken(claims, { issuer, audience, maxLifetime });
       const { kid, privateKey } = await keys.signer();
-      await agents.enter(draft.agentRuntimeId, draft.profile, draft.key, draft.isNewAgent);
+      if (!(await agents.enter(draft.agentRuntimeId, draft.profile, draft.key, draft.isNewAgent))) {
+        throw new Error("mint: this agent is revoked: call reinstateAgent first");
+      }
       return { token: signToken(draft.payload, kid, privateKey), agentRuntimeId: draft.agentRuntimeId };
     },
     async rotateKey(rotation) {
@@ -156,7 +160,7 @@ export async function createIssuer(options?: IssuerOptions): Promise<Issuer> {
       await agents.reinstate(checkedId("reinstateAgent", agentRuntimeId));
     },
     jwks: () => keys.jwks(),
-    router: () => createRouter(keys, registration),
+    router: (routerOptions) => createRouter(keys, agents, routerOptions),
     directory: agents,
   };
 }

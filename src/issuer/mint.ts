@@ -51,7 +51,7 @@ const anId: OptionCheck = {
 
 const aTimestamp = anInteger(0, Number.MAX_SAFE_INTEGER, "seconds since the epoch");
 
-const MINT_CHECKS: OptionChecks<MintClaims> = {
+export const MINT_CHECKS: OptionChecks<MintClaims> = {
   accountId: aNonBlankString,
   chatgptUserId: aNonBlankString,
   agentRuntimeId: anId,
