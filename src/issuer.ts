@@ -9,7 +9,9 @@ export type { KeyvStore } from "./issuer/documents.js";
 export type { IssuerStore } from "./protocol/issuer-store.js";
 export type { Enrol, EnrolledAgent, EnrolmentRequest } from "./issuer/enrolment.js";
 export type { MintClaims } from "./issuer/mint.js";
-export type { PublishedKeys, SigningKey } from "./issuer/signing-keys.js";
+export type { IssuerEvent } from "./issuer/diagnostics.js";
+export type { StoreSecret } from "./issuer/seal.js";
+export type { ExternalKey, LocalKey, PublishedKeys, SigningKey } from "./issuer/signing-keys.js";
 export type {
   AgentDirectory,
   DirectoryAgent,

@@ -10,6 +10,7 @@ import type {
   DirectoryEntry,
   DirectoryTask,
 } from "../verify/assertions/agent-directory.js";
+import { publishIssuerEvent } from "./diagnostics.js";
 import type { Documents, MaybePromise } from "./documents.js";
 
 /** What is known of an agent, apart from its keys. */
@@ -83,12 +84,20 @@ export class Agents implements AgentDirectory {
   /**
    * Enters an agent, or another key of it.
    * @param isNew whether the id was made just now, so that no other process can know it
+   * @param kid the signing key of its token, if it has one
    * @returns whether it was entered: not for a revoked agent
    */
-  async enter(agentRuntimeId: string, profile: AgentProfile, key: TokenKey, isNew: boolean): Promise<boolean> {
+  async enter(
+    agentRuntimeId: string,
+    profile: AgentProfile,
+    key: TokenKey,
+    isNew: boolean,
+    kid?: string,
+  ): Promise<boolean> {
     const name = agentDocument(agentRuntimeId);
     if (isNew) {
       await this.#documents.write(name, { ...profile, keys: [key] }, millisecondsUntil(key.expiresAt));
+      publishMinted(agentRuntimeId, profile, key, kid);
       return true;
     }
     const [revoked] = await this.#documents.read([tombstone(agentRuntimeId)]);
@@ -97,16 +106,19 @@ export class Agents implements AgentDirectory {
       const keys = [key, ...(known?.keys ?? [])].filter(({ expiresAt }) => expiresAt > nowInSeconds());
       return { ...profile, keys: keys.slice(0, MOST_KEYS) };
     });
+    publishMinted(agentRuntimeId, profile, key, kid);
     return true;
   }
 
   /** The tombstone is an entry of its own: an agent that is entered at the same time stays revoked. */
   async revoke(agentRuntimeId: string): Promise<void> {
     await this.#documents.write(tombstone(agentRuntimeId), { revokedAt: nowInSeconds() });
+    publishIssuerEvent({ type: "agent.revoked", agentRuntimeId });
   }
 
   async reinstate(agentRuntimeId: string): Promise<void> {
     await this.#documents.remove(tombstone(agentRuntimeId));
+    publishIssuerEvent({ type: "agent.reinstated", agentRuntimeId });
   }
 
   /** The task of a key: the same id whichever process is asked, and however often. */
@@ -117,8 +129,15 @@ export class Agents implements AgentDirectory {
     const periodEnd = period === undefined ? Infinity : (period + 2) * (this.#taskLifetime ?? 0);
     const task: TaskDocument = { agentRuntimeId, x, expiresAt: Math.min(expiresAt, periodEnd) };
     await this.#documents.write(taskDocument(taskId), task, millisecondsUntil(task.expiresAt));
+    publishIssuerEvent({ type: "task.registered", agentRuntimeId, taskId, expiresAt: task.expiresAt });
     return taskId;
   }
+}
+
+function publishMinted(agentRuntimeId: string, profile: AgentProfile, { expiresAt }: TokenKey, kid?: string): void {
+  const { accountId, chatgptUserId } = profile;
+  const signedBy = kid === undefined ? {} : { kid };
+  publishIssuerEvent({ type: "agent.minted", agentRuntimeId, accountId, chatgptUserId, expiresAt, ...signedBy });
 }
 
 function agentsOf(agentRuntimeId: string, document: AgentDocument | undefined): AgentWithKey[] {

@@ -11,6 +11,7 @@ import { anIssuerStore, Documents, refuseUnsafeKeyv, type KeyvStore } from "./do
 import { KeyRing, ROTATION_OVERLAP } from "./key-ring.js";
 import { MemoryStore } from "./memory-store.js";
 import { draftToken, signToken, type MintClaims } from "./mint.js";
+import { aSecretList, createSeal, UNSEALED, type StoreSecret } from "./seal.js";
 import { GivenKeys, type PublishedKeys, type SigningKey } from "./signing-keys.js";
 
 /** Options of `createIssuer`. */
@@ -37,6 +38,12 @@ export interface IssuerOptions {
    * again: a client that runs longer is locked out. Default: a task lives as long as the token of its agent.
    */
   taskLifetime?: number | undefined;
+  /**
+   * Encrypts every document before the store gets it. A reader of the store then learns no key, and a writer can neither plant a
+   * key nor change an agent; the writer can still delete documents, or put older ones back. The first secret encrypts, and all
+   * of them decrypt: to change the secret, put the new one first and keep the old one. Default: none.
+   */
+  secrets?: readonly StoreSecret[] | undefined;
   /** The `iss` of tokens. Default: Codex's, which clients and `agentIdentityAuth` expect. */
   issuer?: string | undefined;
   /** The `aud` of tokens. Default: Codex's, which clients and `agentIdentityAuth` expect. */
@@ -121,15 +128,23 @@ export async function createIssuer(options?: IssuerOptions): Promise<Issuer> {
     rotateEvery: anInteger(1, YEAR, "seconds"),
     maxLifetime: anInteger(1, 10 * YEAR, "seconds"),
     taskLifetime: anInteger(1, 10 * YEAR, "seconds"),
+    secrets: aSecretList,
     issuer: aNonBlankString,
     audience: aNonBlankString,
   });
-  const { store = new MemoryStore(), name = "agent-identity-auth", signingKeys, rotateEvery, taskLifetime } = checked;
+  const {
+    store = new MemoryStore(),
+    name = "agent-identity-auth",
+    signingKeys,
+    rotateEvery,
+    taskLifetime,
+    secrets,
+  } = checked;
   const { maxLifetime = 604_800, issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE } = checked;
   refuseUnsafeKeyv(store, signingKeys !== undefined);
   checkRotation(rotateEvery, maxLifetime, signingKeys !== undefined);
 
-  const documents = new Documents(store, name);
+  const documents = new Documents(store, name, secrets ? createSeal(secrets) : UNSEALED);
   const keys = signingKeys
     ? await GivenKeys.import(signingKeys)
     : await KeyRing.open(documents, { rotateEvery, maxLifetime });
@@ -138,11 +153,13 @@ export async function createIssuer(options?: IssuerOptions): Promise<Issuer> {
   return {
     async mint(claims) {
       const draft = draftToken(claims, { issuer, audience, maxLifetime });
-      const { kid, privateKey } = await keys.signer();
-      if (!(await agents.enter(draft.agentRuntimeId, draft.profile, draft.key, draft.isNewAgent))) {
+      const signer = await keys.signer();
+      const token = await signToken(draft.payload, signer); // first: a signer that fails must not use up the agent's keys
+      const { agentRuntimeId, profile, key, isNewAgent } = draft;
+      if (!(await agents.enter(agentRuntimeId, profile, key, isNewAgent, signer.kid))) {
         throw new Error("mint: this agent is revoked: call reinstateAgent first");
       }
-      return { token: signToken(draft.payload, kid, privateKey), agentRuntimeId: draft.agentRuntimeId };
+      return { token, agentRuntimeId };
     },
     async rotateKey(rotation) {
       const { delay = ROTATION_OVERLAP } = checkOptions("rotateKey", rotation, {

@@ -6,7 +6,10 @@
 import { hasMethods, type OptionCheck } from "../protocol/options.js";
 import { toJsonObject } from "../protocol/encoding.js";
 import type { IssuerStore } from "../protocol/issuer-store.js";
+import { IntrinsicPromise } from "../runtime/captured-globals.js";
 import { isThenable, withDeadline } from "../runtime/thenable.js";
+import { publishIssuerEvent } from "./diagnostics.js";
+import type { Seal } from "./seal.js";
 
 const STORE_TIMEOUT = 2_000;
 const VERSION = 1;
@@ -59,94 +62,115 @@ export function refuseUnsafeKeyv(store: IssuerStore | KeyvStore, hasSigningKeys:
 export class Documents {
   readonly #store: IssuerStore | KeyvStore;
   readonly #prefix: string;
+  readonly #seal: Seal;
 
-  constructor(store: IssuerStore | KeyvStore, name: string) {
+  /** @param seal encrypts what the store gets */
+  constructor(store: IssuerStore | KeyvStore, name: string, seal: Seal) {
     this.#store = store;
     this.#prefix = `{${name}}:`; // braces: a Redis Cluster keeps all entries of an issuer in one slot
+    this.#seal = seal;
   }
 
+  /** Without a promise where the store has a `getMany` that answers without one. */
   read<T>(names: readonly string[]): MaybePromise<(T | undefined)[]> {
-    const prefixed = names.map((name) => this.#prefix + name);
+    const entries = names.map((name) => this.#prefix + name);
+    const open = (texts: readonly unknown[]) =>
+      texts.map((text, i) => this.#open(entries[i] ?? "", text) as T | undefined);
     const store = this.#store;
     if ("getMany" in store && typeof store.getMany === "function") {
       return this.#call(
-        () => store.getMany?.(prefixed),
+        "getMany",
+        () => store.getMany?.(entries),
         (answer) => {
           if (!Array.isArray(answer) || answer.length !== names.length) throw strange("getMany");
-          return answer.map((text) => parse(text) as T | undefined);
+          return open(answer);
         },
       );
     }
-    const documents = prefixed.map((name) =>
-      this.#call(
-        () => store.get(name),
-        (text) => parse(text) as T | undefined,
-      ),
-    );
-    return documents.some(isThenable) ? (async () => all(documents))() : (documents as (T | undefined)[]);
+    const texts = entries.map(async (entry) => this.#call("get", () => store.get(entry), textOf));
+    return (async () => open(await IntrinsicPromise.all(texts)))();
   }
 
   write(name: string, document: object, ttl?: number): MaybePromise<void> {
-    const text = JSON.stringify({ version: VERSION, ...document });
+    const entry = this.#prefix + name;
     return this.#call(
-      () => this.#store.set(this.#prefix + name, text, ttl),
+      "set",
+      () => this.#store.set(entry, this.#close(entry, document), ttl),
       () => undefined,
     );
   }
 
   remove(name: string): MaybePromise<void> {
     return this.#call(
+      "delete",
       () => this.#store.delete(this.#prefix + name),
       () => undefined,
     );
   }
 
   /**
-   * Changes a document: reads, decides, compares and sets, and reads again where another process was faster.
+   * Changes a document: reads, decides, compares and sets, and reads again where another process was faster. A document that an
+   * older secret has sealed is sealed again.
    * @param decide gives the new document, or `undefined` to leave it; it is called again after each lost race
-   * @returns the document as it is then
    */
   async change<T extends object>(
     name: string,
     decide: (document: T | undefined) => MaybePromise<T | undefined>,
-  ): Promise<T | undefined> {
+  ): Promise<void> {
     const store = this.#store;
     const entry = this.#prefix + name;
     for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
-      const text = await this.#call(() => store.get(entry), textOf);
-      const document = parse(text) as T | undefined;
+      const text = await this.#call("get", () => store.get(entry), textOf);
+      const document = this.#open(entry, text) as T | undefined;
       const wanted = await decide(document);
-      if (wanted === undefined) return document;
-      const next = JSON.stringify({ version: VERSION, ...wanted });
-      if (!isStore(store)) {
-        await this.#call(
-          () => store.set(entry, next),
-          () => undefined,
-        );
-        return wanted;
-      }
-      const isSet = await this.#call(() => (store as IssuerStore).compareAndSet(entry, text, next), booleanOf);
-      if (isSet) return wanted;
+      const next = wanted ?? (text !== undefined && !this.#seal.isCurrent(entry, text) ? document : undefined);
+      if (next === undefined) return;
+      if (!isStore(store)) return this.write(name, next);
+      const sealed = this.#close(entry, next);
+      const isSet = await this.#call(
+        "compareAndSet",
+        () => (store as IssuerStore).compareAndSet(entry, text, sealed),
+        booleanOf,
+      );
+      if (isSet) return;
     }
     throw new Error("the issuer's store refused every compareAndSet");
   }
 
-  #call<T>(ask: () => unknown, check: (answer: unknown) => T): MaybePromise<T> {
-    const answer = ask();
-    if (!isThenable(answer)) return check(answer);
-    return (async () => {
+  #close(entry: string, document: object): string {
+    return this.#seal.seal(entry, JSON.stringify({ ...document, version: VERSION }));
+  }
+
+  /** @returns `undefined` only where the store has no entry */
+  #open(entry: string, answer: unknown): object | undefined {
+    const text = textOf(answer);
+    if (text === undefined) return undefined;
+    const document = toJsonObject(JSON.parse(this.#seal.open(entry, text)));
+    if (document?.["version"] !== VERSION) throw new Error("the issuer's store holds a document of another version");
+    return document;
+  }
+
+  #call<T>(call: string, ask: () => unknown, check: (answer: unknown) => T): MaybePromise<T> {
+    try {
+      const answer = ask();
+      return isThenable(answer) ? this.#settle(call, answer, check) : check(answer);
+    } catch (error) {
+      publishIssuerEvent({ type: "store.failed", call });
+      throw error;
+    }
+  }
+
+  async #settle<T>(call: string, answer: PromiseLike<unknown>, check: (answer: unknown) => T): Promise<T> {
+    try {
       const late = new Error(`the issuer's store gave no answer within ${STORE_TIMEOUT} ms`);
       const settled = await withDeadline(answer, STORE_TIMEOUT, () => late);
       if (settled === late) throw late;
       return check(settled);
-    })();
+    } catch (error) {
+      publishIssuerEvent({ type: "store.failed", call });
+      throw error;
+    }
   }
-}
-
-async function all<T>(values: readonly MaybePromise<T>[]): Promise<T[]> {
-  const settled: T[] = [];
-  for (const value of values) settled.push(await value);
-  return settled;
 }
 
 function textOf(answer: unknown): string | undefined {
@@ -157,15 +181,6 @@ function textOf(answer: unknown): string | undefined {
 function booleanOf(answer: unknown): boolean {
   if (typeof answer !== "boolean") throw strange("compareAndSet");
   return answer;
-}
-
-/** @returns `undefined` only where the store has no entry */
-function parse(answer: unknown): object | undefined {
-  const text = textOf(answer);
-  if (text === undefined) return undefined;
-  const document = toJsonObject(JSON.parse(text));
-  if (document?.["version"] !== VERSION) throw new Error("the issuer's store holds a document of another version");
-  return document;
 }
 
 function strange(call: string): TypeError {

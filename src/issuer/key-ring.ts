@@ -12,7 +12,8 @@ import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
 import { exportJwk } from "../protocol/jwk.js";
 import { nowInSeconds } from "../runtime/clock.js";
 import type { Documents } from "./documents.js";
-import { publicJwk, type PublishedKeys, type Signer, type SigningKeys } from "./signing-keys.js";
+import { publishIssuerEvent } from "./diagnostics.js";
+import { localSigner, publicJwk, type PublishedKeys, type Signer, type SigningKeys } from "./signing-keys.js";
 
 /** Times are seconds since the epoch. */
 interface RingKey {
@@ -47,6 +48,7 @@ const DOCUMENT = "signing-keys";
 export class KeyRing implements SigningKeys {
   readonly #documents: Documents;
   readonly #settings: KeyRingSettings;
+  #signedWith: string | undefined;
 
   private constructor(documents: Documents, settings: KeyRingSettings) {
     this.#documents = documents;
@@ -56,17 +58,22 @@ export class KeyRing implements SigningKeys {
   /** The first start is a `compareAndSet` from nothing: however many processes start at once, they agree on one key. */
   static async open(documents: Documents, settings: KeyRingSettings): Promise<KeyRing> {
     const ring = new KeyRing(documents, settings);
+    let made: RingKey | undefined;
     await documents.change<Ring>(DOCUMENT, async (found) => {
-      if (found === undefined) return { keys: [await createKey(nowInSeconds())] };
+      made = found === undefined ? await createKey(nowInSeconds()) : undefined;
+      if (made !== undefined) return { keys: [made] };
       checked(found);
       return undefined;
     });
+    announce(made);
     return ring;
   }
 
   async signer(): Promise<Signer> {
     const { kid, privateJwk } = signerOf(await this.#current());
-    return { kid, privateKey: createPrivateKey({ key: privateJwk, format: "jwk" }) };
+    if (kid !== this.#signedWith) publishIssuerEvent({ type: "key.signs", kid });
+    this.#signedWith = kid;
+    return localSigner(kid, createPrivateKey({ key: privateJwk, format: "jwk" }));
   }
 
   async jwks(): Promise<PublishedKeys> {
@@ -84,7 +91,9 @@ export class KeyRing implements SigningKeys {
    */
   async rotate(delay: number): Promise<void> {
     let newestAtFirst: string | undefined;
+    let made: RingKey | undefined;
     await this.#change(async ({ keys }) => {
+      made = undefined;
       const newest = newestOf(keys);
       newestAtFirst ??= newest.kid;
       if (newest.kid !== newestAtFirst) return undefined;
@@ -93,12 +102,15 @@ export class KeyRing implements SigningKeys {
         if (newest.signsFrom <= signsFrom) return undefined;
         return { keys: this.#withNewest(keys.slice(0, -1), { ...newest, signsFrom }) };
       }
-      return { keys: this.#withNewest(keys, await createKey(signsFrom)) };
+      made = await createKey(signsFrom);
+      return { keys: this.#withNewest(keys, made) };
     });
+    announce(made);
   }
 
   async withdraw(kid: string): Promise<void> {
     let wasThere = false;
+    let made: RingKey | undefined;
     await this.#change(async (ring) => {
       const { keys } = ring;
       if (!keys.some((key) => key.kid === kid)) {
@@ -106,6 +118,7 @@ export class KeyRing implements SigningKeys {
         throw new TypeError(`withdrawKey: there is no such key; the keys are ${keys.map((key) => key.kid).join(", ")}`);
       }
       wasThere = true;
+      made = undefined;
       const now = nowInSeconds();
       const others = keys.filter((key) => key.kid !== kid);
       const waiting = others.find(({ signsFrom }) => signsFrom > now);
@@ -115,8 +128,11 @@ export class KeyRing implements SigningKeys {
           keys: waiting || others.length === 0 ? others : [...others.slice(0, -1), unretired(newestOf(others))],
         };
       const retired = others.filter((key) => key !== waiting);
-      return { keys: this.#withNewest(retired, waiting ? { ...waiting, signsFrom: now } : await createKey(now)) };
+      made = waiting === undefined ? await createKey(now) : undefined;
+      return { keys: this.#withNewest(retired, made ?? { ...newestOf(others), signsFrom: now }) };
     });
+    publishIssuerEvent({ type: "key.withdrawn", kid });
+    announce(made);
   }
 
   /** Retires the keys before the newest one, and drops those whose time is over. */
@@ -171,6 +187,10 @@ function newestOf(keys: readonly RingKey[]): RingKey {
 function signerOf({ keys }: Ring): RingKey {
   const now = nowInSeconds();
   return keys.findLast(({ signsFrom }) => signsFrom <= now) ?? keys[0] ?? newestOf(keys);
+}
+
+function announce(made: RingKey | undefined): void {
+  if (made !== undefined) publishIssuerEvent({ type: "key.created", kid: made.kid, signsFrom: made.signsFrom });
 }
 
 function unretired({ kid, privateJwk, signsFrom }: RingKey): RingKey {

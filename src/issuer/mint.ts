@@ -1,6 +1,6 @@
 /** Minting: each token holds a new Ed25519 key pair of its agent. Only the token has the private half. */
 
-import { generateKeyPairSync, randomUUID, sign, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
 
 import { isAssertionId } from "../protocol/agent-assertion.js";
 import type { AgentIdentityClaims } from "../protocol/claims.js";
@@ -15,6 +15,7 @@ import {
 import { exportJwk } from "../protocol/jwk.js";
 import { nowInSeconds } from "../runtime/clock.js";
 import type { AgentProfile, TokenKey } from "./agents.js";
+import type { Signer } from "./signing-keys.js";
 
 /** The content of a token. Members that are left out have safe defaults. */
 export interface MintClaims {
@@ -123,8 +124,8 @@ export function draftToken(claims: MintClaims, defaults: TokenDefaults): DraftTo
 }
 
 /** RFC 7515 §3.1. Not jose's `SignJWT`, because `/testing` signs claims that `SignJWT` refuses. */
-export function signToken(payload: object, kid: string, privateKey: KeyObject): string {
+export async function signToken(payload: object, { kid, sign }: Signer): Promise<string> {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
   const signed = `${encode({ alg: "RS256", kid, typ: "JWT" })}.${encode(payload)}`;
-  return `${signed}.${sign("sha256", Buffer.from(signed), privateKey).toString("base64url")}`;
+  return `${signed}.${Buffer.from(await sign(Buffer.from(signed))).toString("base64url")}`;
 }
