@@ -85,6 +85,7 @@ export default defineConfig(
   layer("login", "runtime", "protocol", "verify"),
   layer("issuer", "runtime", "protocol", "verify"),
   layer("stores", "runtime", "protocol"),
+  layer("mcp", "runtime", "protocol", "verify"),
   layer("testing", "runtime", "protocol", "verify", "issuer"),
   {
     files: ["**/*.{js,cjs,mjs}"],
