@@ -138,7 +138,9 @@ function fastifyServer(baseUrl: string): RequestListener {
 
 function mcpGates(baseUrl: string): Map<string, mcpAdapter.McpGate> {
   return forEachRoute((route) => {
-    const { credentialsRequired: _required, resourceMetadata: _metadata, ...options } = route.options;
+    const options = { ...route.options };
+    delete options.credentialsRequired;
+    delete options.resourceMetadata;
     const agents = mcpAdapter.agentIdentityAuth(baseUrl, { ...options, resource: "https://tasks.example" });
     return restrict(agents, route) ?? agents;
   });
