@@ -143,25 +143,35 @@ test("--help says what each command reads and writes", async () => {
     expect(stdout).toContain(`  ${name}`);
 });
 
-describe("wrong usage is exit 2, and repeats nothing of the command line", () => {
+describe("wrong usage is exit 2, and repeats no value of the command line", () => {
   const token = mint();
   test.each([
-    [[], /there is no such command/],
-    [["signin"], /there is no such command/],
-    [["constructor"], /there is no such command/],
+    [[], /the command is missing; commands: login, status, logout, verify, jwks-url, serve/],
+    [["signin"], /unknown command signin; commands: login, /],
+    [["logut"], /unknown command logut \(did you mean logout\?\); commands: /],
+    [["constructor"], /unknown command constructor; /],
+    [[token], /unknown command; /],
+    [["sk-secret"], /unknown command; /],
     [["login", "--base-url", "http://localhost"], /either --with-access-token or --with-api-key/],
     [["login", "--with-api-key", "--with-access-token", "--base-url", "http://localhost"], /either/],
-    [["login", "--with-access-token", token, "--base-url", "http://localhost"], /an argument too many/],
-    [["login", `--with-access-token=${token}`], /no such option, or its value/],
+    [
+      ["login", "--with-access-token", token, "--base-url", "http://localhost"],
+      /takes no arguments, only options: --with/,
+    ],
+    [["login", `--with-access-token=${token}`], /--with-access-token takes no value; options of login: /],
+    [["login", `-${token}`], /unknown option -e; options of login: /],
+    [["login", `--${token}`], /unknown option; options of login: /],
     [["status"], /--base-url is missing/],
-    [["status", "--base-url"], /no such option, or its value/],
+    [["status", "--base-url"], /--base-url needs a value; options of status: --base-url, --codex-home, --json, --help/],
+    [["status", "--base-url", "--json=no"], /--base-url needs a value/],
     [["status", "--base-url", "chatgpt.com"], /must be an absolute http\(s\) URL/],
     [["status", "--base-url", "https://user:secret@chatgpt.com"], /must not contain credentials/],
     [["verify", token, "--base-url", "http://localhost"], /standard input only/],
-    [["verify", "--token", token], /no such option/],
+    [["verify", "--token", token], /unknown option --token; options of verify: --base-url, /],
+    [["verify", "--bsae-url", token], /unknown option --bsae-url \(did you mean --base-url\?\)/],
     [["jwks-url"], /takes one base URL/],
     [["jwks-url", "http://gw.example"], /plain http/],
-    [["serve", "--port", "http"], /--port must be a port number/],
+    [["serve", "--port", "http"], /--port must be an integer of 0 to 65535/],
   ])("%j", async (args, message) => {
     const { exitCode, stdout, stderr } = await command(args);
     expect(exitCode).toBe(2);
