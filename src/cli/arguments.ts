@@ -11,13 +11,14 @@ Commands
   logout                     removes auth.json
   verify [-]                 reads an access token from standard input and prints the identity of its agent, as JSON
   jwks-url <base>            prints the JWKS URL of a base URL; reads and writes nothing
-  serve [--port <n>]         runs your own backend on loopback, to try things out: writes a token to a temporary
+  serve                      runs your own backend on loopback, to try things out: writes a token to a temporary
                              file, prints commands to paste, and prints who calls, until Ctrl-C
 
 Options
   --base-url <url>      the backend whose keys to trust, such as https://chatgpt.com/backend-api
   --codex-home <dir>    the directory of auth.json; default: $CODEX_HOME, else ~/.codex
   --port <n>            the port of serve; default: 8080; 0 takes a free port
+  --store <file>        a SQLite file in which serve keeps its keys, agents and tasks; default: memory
   --json                prints JSON, errors too
   --help                prints this text
 
@@ -31,6 +32,7 @@ const OPTIONS = {
   "base-url": { type: "string" },
   "codex-home": { type: "string" },
   port: { type: "string" },
+  store: { type: "string" },
   json: { type: "boolean" },
   help: { type: "boolean" },
 } as const;
@@ -44,7 +46,7 @@ const OPTIONS_BY_COMMAND = {
   logout: ["codex-home"],
   verify: ["base-url"],
   "jwks-url": [],
-  serve: ["port"],
+  serve: ["port", "store"],
 } as const satisfies Record<string, readonly OptionName[]>;
 
 export type CommandName = keyof typeof OPTIONS_BY_COMMAND;

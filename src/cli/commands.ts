@@ -8,6 +8,7 @@ import { deriveJwksUrl, normalizeBaseUrl } from "../protocol/base-url.js";
 import { createVerifier } from "../verify/tokens/create-verifier.js";
 import { refusePositionals, UsageError, type CommandLine, type CommandName } from "./arguments.js";
 import { commandsToPaste, startBackend } from "./serve.js";
+import { openStoreFile } from "./store-file.js";
 
 export interface CommandResult {
   /** For people. */
@@ -75,7 +76,8 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
     if (!Number.isInteger(port) || port < 0 || port > 65_535) {
       throw new UsageError("--port must be an integer of 0 to 65535; 0 takes a free port");
     }
-    const backend = await startBackend({ port, log: console.log }).catch((error: unknown) => {
+    const store = values.store === undefined ? undefined : await openStoreFile(values.store);
+    const backend = await startBackend({ port, store, log: console.log }).catch((error: unknown) => {
       const { code } = error as NodeJS.ErrnoException;
       throw code === "EADDRINUSE" ? new UsageError(`port ${port} is taken: choose another with --port`) : error;
     });

@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -134,6 +135,30 @@ test("serve runs a backend, prints what works as pasted, says who calls, and lea
   child.kill("SIGINT");
   expect(await once(child, "exit")).toEqual([0, null]);
   expect(existsSync(tokenFile)).toBe(false);
+});
+
+test("serve --store keeps keys and agents over a restart, or says what to install", async () => {
+  const file = join(mkdtempSync(join(tmpdir(), "agent-identity-auth-serve-")), "issuer.db");
+  const start = async () => {
+    const child = spawn(process.execPath, ["dist/cli.js", "serve", "--port", "0", "--store", file]);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
+    await expect.poll(() => output, { timeout: 10_000 }).toMatch(/say hi|npm install better-sqlite3/);
+    const [, baseUrl, tokenFile] = /^BASE=(\S+) TOKEN_FILE=(\S+)$/m.exec(output) ?? [];
+    return baseUrl === undefined ? undefined : { child, baseUrl, token: readFileSync(tokenFile ?? "", "utf8") };
+  };
+  const first = await start();
+  if (first === undefined) return; // this Node has no driver, and the command has said what to install
+  expect((statSync(file).mode & 0o777).toString(8)).toBe("600");
+  first.child.kill("SIGINT");
+  await once(first.child, "exit");
+  const second = await start();
+  const answer = await fetch(`${second?.baseUrl ?? ""}/whoami`, {
+    headers: { Authorization: `Bearer ${first.token}` },
+  });
+  expect(await answer.json()).toMatchObject({ agentRuntimeId: "agent-demo" });
 });
 
 test("--help says what each command reads and writes", async () => {
