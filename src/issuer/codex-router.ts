@@ -12,7 +12,7 @@ import { Registration } from "./registration.js";
 import type { SigningKeys } from "./signing-keys.js";
 
 /** Under any prefix: the base URL and the release of the client decide which one it asks for. */
-const JWKS_PATH = /(^|\/)agent-identities\/jwks$/;
+const JWKS_PATH = "/agent-identities/jwks";
 
 /** Under any prefix. An id never needs percent-encoding. */
 const REGISTRATION_PATH = /\/v1\/agent\/([^/]+)\/task\/register$/;
@@ -87,7 +87,7 @@ export function createRouter(keys: SigningKeys, agents: Agents, options?: Router
   };
 
   const route = (req: Request, path: string): Promise<Answer> | undefined => {
-    if (JWKS_PATH.test(path)) return serveJwks(req);
+    if (path.endsWith(JWKS_PATH)) return serveJwks(req);
     if (req.method !== "POST") return undefined;
     const agentId = REGISTRATION_PATH.exec(path)?.[1];
     if (agentId !== undefined) return withBody(req, (body) => registerTask(agentId, body));

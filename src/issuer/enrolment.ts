@@ -66,13 +66,13 @@ export async function enrolAgent(agents: Agents, enrol: Enrol, request: Enrolmen
   return (await agents.enter(agentRuntimeId, profile, key, givenId === undefined)) ? agentRuntimeId : undefined;
 }
 
-/** An OpenSSH public key (RFC 8709 §4), with or without a comment. */
-const SSH_KEY = /^ssh-ed25519 ([A-Za-z0-9+/]+=*)(?: .*)?$/;
+/** What an Ed25519 key in OpenSSH's format begins with, once decoded (RFC 8709 §4). */
 const SSH_PREFIX = Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20", "latin1");
 
 /** @returns `undefined` for anything but a usable Ed25519 key */
 export function parseSshPublicKey(text: unknown): JWK | undefined {
-  const bytes = typeof text === "string" ? decodeCanonicalBase64(SSH_KEY.exec(text)?.[1] ?? "") : undefined;
+  const [type, encoded = ""] = typeof text === "string" ? text.split(" ", 2) : []; // a comment may follow
+  const bytes = type === "ssh-ed25519" ? decodeCanonicalBase64(encoded) : undefined;
   if (bytes?.length !== SSH_PREFIX.length + 32 || !bytes.subarray(0, SSH_PREFIX.length).equals(SSH_PREFIX))
     return undefined;
   const jwk = { kty: "OKP", crv: "Ed25519", x: bytes.subarray(SSH_PREFIX.length).toString("base64url") };

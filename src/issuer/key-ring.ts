@@ -58,14 +58,14 @@ export class KeyRing implements SigningKeys {
   /** The first start is a `compareAndSet` from nothing: however many processes start at once, they agree on one key. */
   static async open(documents: Documents, settings: KeyRingSettings): Promise<KeyRing> {
     const ring = new KeyRing(documents, settings);
-    let made: RingKey | undefined;
+    const draft = new DraftKey();
     await documents.change<Ring>(DOCUMENT, async (found) => {
-      made = found === undefined ? await createKey(nowInSeconds()) : undefined;
-      if (made !== undefined) return { keys: [made] };
+      draft.isUsed = found === undefined;
+      if (found === undefined) return { keys: [await draft.signingFrom(nowInSeconds())] };
       checked(found);
       return undefined;
     });
-    announce(made);
+    draft.announce();
     return ring;
   }
 
@@ -91,9 +91,9 @@ export class KeyRing implements SigningKeys {
    */
   async rotate(delay: number): Promise<void> {
     let newestAtFirst: string | undefined;
-    let made: RingKey | undefined;
+    const draft = new DraftKey();
     await this.#change(async ({ keys }) => {
-      made = undefined;
+      draft.isUsed = false;
       const newest = newestOf(keys);
       newestAtFirst ??= newest.kid;
       if (newest.kid !== newestAtFirst) return undefined;
@@ -102,15 +102,15 @@ export class KeyRing implements SigningKeys {
         if (newest.signsFrom <= signsFrom) return undefined;
         return { keys: this.#withNewest(keys.slice(0, -1), { ...newest, signsFrom }) };
       }
-      made = await createKey(signsFrom);
-      return { keys: this.#withNewest(keys, made) };
+      draft.isUsed = true;
+      return { keys: this.#withNewest(keys, await draft.signingFrom(signsFrom)) };
     });
-    announce(made);
+    draft.announce();
   }
 
   async withdraw(kid: string): Promise<void> {
     let wasThere = false;
-    let made: RingKey | undefined;
+    const draft = new DraftKey();
     await this.#change(async (ring) => {
       const { keys } = ring;
       if (!keys.some((key) => key.kid === kid)) {
@@ -118,7 +118,7 @@ export class KeyRing implements SigningKeys {
         throw new TypeError(`withdrawKey: there is no such key; the keys are ${keys.map((key) => key.kid).join(", ")}`);
       }
       wasThere = true;
-      made = undefined;
+      draft.isUsed = false;
       const now = nowInSeconds();
       const others = keys.filter((key) => key.kid !== kid);
       const waiting = others.find(({ signsFrom }) => signsFrom > now);
@@ -128,11 +128,12 @@ export class KeyRing implements SigningKeys {
           keys: waiting || others.length === 0 ? others : [...others.slice(0, -1), unretired(newestOf(others))],
         };
       const retired = others.filter((key) => key !== waiting);
-      made = waiting === undefined ? await createKey(now) : undefined;
-      return { keys: this.#withNewest(retired, made ?? { ...newestOf(others), signsFrom: now }) };
+      draft.isUsed = waiting === undefined;
+      const next = waiting === undefined ? await draft.signingFrom(now) : { ...waiting, signsFrom: now };
+      return { keys: this.#withNewest(retired, next) };
     });
     publishIssuerEvent({ type: "key.withdrawn", kid });
-    announce(made);
+    draft.announce();
   }
 
   /** Retires the keys before the newest one, and drops those whose time is over. */
@@ -189,16 +190,32 @@ function signerOf({ keys }: Ring): RingKey {
   return keys.findLast(({ signsFrom }) => signsFrom <= now) ?? keys[0] ?? newestOf(keys);
 }
 
-function announce(made: RingKey | undefined): void {
-  if (made !== undefined) publishIssuerEvent({ type: "key.created", kid: made.kid, signsFrom: made.signsFrom });
-}
-
 function unretired({ kid, privateJwk, signsFrom }: RingKey): RingKey {
   return { kid, privateJwk, signsFrom };
 }
 
-async function createKey(signsFrom: number): Promise<RingKey> {
+/** A new key, made once although a change may have to be decided several times. */
+class DraftKey {
+  /** Whether the last decision put it into the ring. */
+  isUsed = false;
+  #key: Pick<RingKey, "kid" | "privateJwk"> | undefined;
+  #signsFrom = 0;
+
+  async signingFrom(signsFrom: number): Promise<RingKey> {
+    this.#key ??= await createKey();
+    this.#signsFrom = signsFrom;
+    return { ...this.#key, signsFrom };
+  }
+
+  announce(): void {
+    if (this.isUsed && this.#key !== undefined) {
+      publishIssuerEvent({ type: "key.created", kid: this.#key.kid, signsFrom: this.#signsFrom });
+    }
+  }
+}
+
+async function createKey(): Promise<Pick<RingKey, "kid" | "privateJwk">> {
   const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 2048 });
   const privateJwk = exportJwk(privateKey) as JWK;
-  return { kid: await calculateJwkThumbprint(privateJwk), privateJwk, signsFrom };
+  return { kid: await calculateJwkThumbprint(privateJwk), privateJwk };
 }

@@ -54,6 +54,13 @@ const TABLE: Record<string, Hostile[]> = {
     ["", "\u200b", ""],
     ["", "a", "\u0000"],
   ],
+  // cli/arguments: a name on the command line
+  "/^(?!at-|sk-)[a-z]+(-[a-z]+)*$/": [
+    ["", "a-", "-"],
+    ["", "a", "1"],
+  ],
+  // issuer/create-issuer: an option of ours
+  "/^[\\w.-]{1,64}$/": [["", "a", ":"]],
   // protocol/agent-assertion
   "/^[^:/?#%\\s\\p{C}]{1,128}$/u": [
     ["", "a", ":"],

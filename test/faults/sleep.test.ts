@@ -24,7 +24,7 @@ test("a process that is frozen between requests refuses nobody, and blames no en
     child.send("verify");
     answers.push((await once(child, "message"))[0]);
     child.kill("SIGSTOP");
-    await sleep(1_000); // longer than a deadline and the tolerance for a late one
+    await sleep(1_200); // longer than a deadline and the tolerance for a late one
   }
   expect(answers).toEqual(Array(6).fill({ refused: false, lastError: null }));
   expect(backend.fetches).toBeGreaterThan(1);
