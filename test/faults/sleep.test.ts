@@ -30,7 +30,7 @@ test("a process that is frozen between requests refuses nobody, and blames no en
   expect(backend.fetches).toBeGreaterThan(1);
 });
 
-const TIMEOUT = 50;
+const TIMEOUT = 250;
 /** What a deadline may be late by without the process having stood still. */
 const LATEST = TIMEOUT + 500;
 
