@@ -10,10 +10,12 @@ import { HOT_TOKENS, workloads } from "./workloads.js";
 export async function renderReport(plan, results) {
   const rounds = plan.generations * plan.rounds;
   const nodes = results.map(({ version }) => `Node ${version.slice(1)}`);
+  const [{ model }] = os.cpus();
+  const machine = `${model}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()} (${os.arch()})`;
   const markdown = `
 # Results
 
-Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}, on ${describeMachine()}. Absolute figures are those of this machine. Compare the ratios.
+Written by \`npm run bench\` on ${new Date().toISOString().slice(0, 10)}, on ${machine}. Absolute figures are those of this machine. Compare the ratios.
 The load average was ${plan.load.toFixed(1)} when the run began; above 1, other programs disturbed it.
 
 ## Over HTTP
@@ -84,11 +86,6 @@ export function table(head, rows, align = "--:") {
   return [head, alignment, ...rows].map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }
 
-function describeMachine() {
-  const model = os.cpus()[0]?.model.trim() ?? "an unknown CPU";
-  return `${model}, ${os.cpus().length} cores, ${Math.round(os.totalmem() / 2 ** 30)} GiB, ${os.type()} (${os.arch()})`;
-}
-
 /** Of everything that takes part: what bench/ installs, and what it borrows from the root. */
 export function versions() {
   const { dependencies } = JSON.parse(readFileSync(new URL("package.json", import.meta.url), "utf8"));
@@ -97,13 +94,6 @@ export function versions() {
 }
 
 function versionOf(name) {
-  const places = ["node_modules", "../node_modules"].map(
-    (at) => new URL(`${at}/${name}/package.json`, import.meta.url),
-  );
-  return JSON.parse(
-    readFileSync(
-      places.find((place) => existsSync(place)),
-      "utf8",
-    ),
-  ).version;
+  const files = ["", "../"].map((at) => `${import.meta.dirname}/${at}node_modules/${name}/package.json`);
+  return JSON.parse(readFileSync(files.find(existsSync), "utf8")).version;
 }

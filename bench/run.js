@@ -5,16 +5,14 @@ import os from "node:os";
 import { parseArgs } from "node:util";
 import { decodeJwt } from "jose";
 import { createBadTokens, createSigningAgents, signTokens, startBackend } from "./backend.js";
-import { frameworks, loadContestants } from "./contestants/index.js";
 import { nodeOf, startChild } from "./processes.js";
 import { renderReport } from "./report.js";
-import { inBalancedOrder } from "./statistics.js";
-import { HOT_TOKENS, workloads } from "./workloads.js";
+import { inChangingOrder } from "./statistics.js";
+import { frameworks, HOT_TOKENS, loadContestants, workloads } from "./workloads.js";
 
 const HELP = `npm run bench -- [options]
 
-Measures this package beside others over HTTP and in the process, and writes bench/RESULTS.md.
-
+Measures this package beside others, and writes bench/RESULTS.md.
   --node 20,24,26        Node releases: the running one, or one with an alias in bench/package.json. Default: the running one
   --framework express,…  of ${frameworks.join(", ")}. Default: all
   --workload hot,…       of ${Object.keys(workloads).join(", ")}. Default: all
@@ -46,13 +44,10 @@ const plan = {
   workloads: chosen(given.workload, Object.keys(workloads)),
   generations: Number(given.generations ?? (given.quick ? 1 : 10)),
   rounds: Number(given.rounds ?? (given.quick ? 2 : 4)),
-  /** Seconds of one turn: the requests of the warm-up tell how many requests that is. */
-  turn: given.quick ? 0.1 : 0.3,
-  warmUp: given.quick ? 400 : 4_000,
-  firstWarmUp: given.quick ? 0.1 : 1.5,
-  /** Requests of one turn with first-seen tokens. */
-  firstSeen: given.quick ? 400 : 2_000,
-  inProcessTime: given.quick ? 100 : 1_000,
+  // Seconds: `turn`, `firstWarmUp`. Requests: `warmUp`, `firstSeen` (of one turn). Milliseconds: `inProcessTime`.
+  ...(given.quick
+    ? { turn: 0.1, firstWarmUp: 0.1, warmUp: 400, firstSeen: 400, inProcessTime: 100 }
+    : { turn: 0.3, firstWarmUp: 1.5, warmUp: 4_000, firstSeen: 2_000, inProcessTime: 1_000 }),
 };
 
 function chosen(names, known) {
@@ -63,8 +58,7 @@ function chosen(names, known) {
 
 const beganAt = performance.now();
 const log = (line) => console.error(`${Math.round((performance.now() - beganAt) / 1000)} s  ${line}`);
-if (os.loadavg()[0] > 1)
-  log(`the machine is busy (load average ${os.loadavg()[0].toFixed(1)}): do not keep the figures`);
+if (plan.load > 1) log(`the machine is busy (load average ${plan.load.toFixed(1)}): do not keep the figures`);
 
 const backend = await startBackend();
 const badTokens = await createBadTokens(backend.key);
@@ -76,9 +70,8 @@ const newTokens = await signTokens(backend.key, plan.warmUp + plan.rounds * plan
 const load = startChild("load.js");
 try {
   const bearer = (token) => `Bearer ${token}`;
-  const { malformed, expired, unknownKid } = badTokens;
+  const [malformed, expired, unknownKid] = [badTokens.malformed, badTokens.expired, badTokens.unknownKid].map(bearer);
   const refused = { none: [null], malformed: [malformed], expired: [expired], "unknown-kid": [unknownKid] };
-  for (const name of ["malformed", "expired", "unknown-kid"]) refused[name] = refused[name].map(bearer);
   await load.ask({ keep: { hot: hotTokens.map(bearer), "first-seen": newTokens.map(bearer), ...refused } });
 
   const results = [];
@@ -148,7 +141,7 @@ async function measureWorkload(workload, servers, generation, measured) {
     amounts[server.name] = Math.max(Math.ceil((rate * plan.turn) / HOT_TOKENS), 4) * HOT_TOKENS;
   }
   for (let round = 0; round < plan.rounds; round++) {
-    for (const server of inBalancedOrder(takingPart, generation * plan.rounds + round)) {
+    for (const server of inChangingOrder(takingPart, generation * plan.rounds + round)) {
       const fresh = { from: plan.warmUp + round * plan.firstSeen, count: plan.firstSeen, amount: plan.firstSeen };
       const send = { ...order(server), amount: amounts[server.name], ...(once ? fresh : {}) };
       const cpuBefore = await server.child.ask({ read: "cpu" });

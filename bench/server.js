@@ -2,8 +2,8 @@
 
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { loadContestants } from "./contestants/index.js";
 import { answerParent } from "./processes.js";
+import { loadContestants } from "./workloads.js";
 
 let received = 0;
 

@@ -9,13 +9,9 @@ export function pairedRatio(values, references) {
   return median(values.map((value, i) => value / references[i]));
 }
 
-/**
- * A Williams design: in as many rounds as there are items, each item has every place once and follows every other item
- * once. What one contestant leaves behind (a busy kernel, a warm core) then favours no other.
- */
-export function inBalancedOrder(items, round) {
-  return items.map((_, place) => {
-    const step = place % 2 === 0 ? items.length - place / 2 : (place + 1) / 2;
-    return items[(step + round) % items.length];
-  });
+/** Each round begins with the next item, and every second round goes backwards, so that no item always follows another. */
+export function inChangingOrder(items, round) {
+  const from = round % items.length;
+  const order = [...items.slice(from), ...items.slice(0, from)];
+  return round % 2 === 0 ? order : order.reverse();
 }

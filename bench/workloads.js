@@ -2,11 +2,15 @@
 
 export const HOT_TOKENS = 100;
 
+/** Each is a module with a table of contestants. A server loads the packages of its own contestant only. */
+export const frameworks = ["express", "koa", "fastify", "hono"];
+export const loadContestants = async (framework) => (await import(`./contestants/${framework}.js`)).contestants;
+
+const firstSeen = { roles: ["bare", "own", "jose", "peer"], references: ["jose", "bare"], once: true };
 const assertions = { roles: ["bare", "reader", "directory"], references: ["reader"] };
 const refused = { roles: ["bare", "refuser", "own", "jose"], references: ["refuser"], refused: true };
 
 /**
- * - `list`: the list of headers, if its name is another one
  * - `roles`: which contestants take part
  * - `references`: the role that every contestant is compared with: the first one that the framework has
  * - `once`: each header is sent once to a server
@@ -18,12 +22,7 @@ export const workloads = {
     roles: ["bare", "floor", "own", "keeping", "jose", "peer"],
     references: ["floor"],
   },
-  "first-seen": {
-    title: "first-seen bearer tokens",
-    roles: ["bare", "own", "jose", "peer"],
-    references: ["jose", "bare"],
-    once: true,
-  },
+  "first-seen": { title: "first-seen bearer tokens", ...firstSeen },
   assertions: { title: "repeated AgentAssertions", ...assertions },
   none: { title: "refused: no credentials", ...refused },
   malformed: { title: "refused: malformed", ...refused },

@@ -68,6 +68,11 @@ export function bearerMiddleware(verify) {
   };
 }
 
+/** The options of this package in each of its roles. */
+export function optionsOf(role, trust) {
+  return { directory: role === "directory" ? directoryOf(trust) : undefined, keepCredentials: role === "keeping" };
+}
+
 /** A directory that answers at once. */
 export function directoryOf({ agents }) {
   const keys = new Map(agents);

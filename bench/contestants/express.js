@@ -1,5 +1,5 @@
 import express from "express";
-import { bearerMiddleware, directoryOf, nobody, readAndHideToken, readToken, refuseByHand } from "./by-hand.js";
+import { bearerMiddleware, nobody, optionsOf, readAndHideToken, readToken, refuseByHand } from "./by-hand.js";
 
 /** @param protect returns the handlers that let only the backend's agents through, and where they leave the agent */
 const contestant = (title, roles, protect) => ({
@@ -29,10 +29,10 @@ const byHand = (title, role, act) =>
     agentOf: (req) => req.agent ?? nobody,
   }));
 
-const own = (title, role, optionsOf) =>
+const own = (title, role) =>
   contestant(title, [role], async (trust) => {
     const { agentIdentityAuth, agentIdentityErrorHandler } = await import("../../dist/index.js");
-    const agents = agentIdentityAuth(trust.baseUrl, { jwks: trust.keyOptions, ...optionsOf?.(trust) });
+    const agents = agentIdentityAuth(trust.baseUrl, { jwks: trust.keyOptions, ...optionsOf(role, trust) });
     const agentOf = (req) => req.agentIdentity?.agentRuntimeId;
     return { handlers: [agents], agentOf, errorHandler: agentIdentityErrorHandler() };
   });
@@ -42,14 +42,9 @@ const fastJwt = (title, cache) =>
     const { createVerifier } = await import("fast-jwt");
     const { default: buildGetJwks } = await import("get-jwks");
     const getJwks = buildGetJwks({ issuersWhitelist: [origin], jwksPath, ...keyOptions });
-    const verify = createVerifier({
-      key: ({ header: { kid, alg } }) => getJwks.getPublicKey({ domain: origin, kid, alg }),
-      algorithms: ["RS256"],
-      allowedIss: issuer,
-      allowedAud: audience,
-      cache,
-      ...tokenOptions,
-    });
+    const key = ({ header: { kid, alg } }) => getJwks.getPublicKey({ domain: origin, kid, alg });
+    const expected = { algorithms: ["RS256"], allowedIss: issuer, allowedAud: audience };
+    const verify = createVerifier({ key, ...expected, cache, ...tokenOptions });
     return { handlers: [bearerMiddleware(verify)] };
   });
 
@@ -66,10 +61,8 @@ export const contestants = {
   }),
   refuser: byHand("_decoding by hand, `next(error)`_", "refuser", (req) => refuseByHand(req.headers.authorization)),
   "agent-identity-auth": own("**agent-identity-auth**", "own"),
-  keeping: own("**agent-identity-auth** with `keepCredentials`", "keeping", () => ({ keepCredentials: true })),
-  directory: own("**agent-identity-auth** with a directory", "directory", (trust) => ({
-    directory: directoryOf(trust),
-  })),
+  keeping: own("**agent-identity-auth** with `keepCredentials`", "keeping"),
+  directory: own("**agent-identity-auth** with a directory", "directory"),
   jose: contestant("jose by hand", ["jose"], async ({ jwksUrl, issuer, audience, keyOptions, tokenOptions }) => {
     const { createRemoteJWKSet, jwtVerify } = await import("jose");
     const jwks = createRemoteJWKSet(new URL(jwksUrl), { ...keyOptions });

@@ -1,5 +1,5 @@
 import Fastify from "fastify";
-import { directoryOf, nobody, readAndHideToken, readToken, refuseByHand } from "./by-hand.js";
+import { nobody, optionsOf, readAndHideToken, readToken, refuseByHand } from "./by-hand.js";
 
 /** @param protect sets the app up, and returns the `onRequest` hook of the route */
 const contestant = (title, role, protect, agentOf = ({ agent }) => agent ?? nobody) => ({
@@ -21,11 +21,11 @@ const byHand = (title, role, act) =>
     return (request, _reply, done) => done(act(request));
   });
 
-const own = (title, role, optionsOf) =>
+const own = (title, role) =>
   contestant(title, role, async (trust, app) => {
     const { agentIdentityAuth } = await import("../../dist/index.js");
     const { agentIdentityErrorResponse } = await import("../../dist/fetch.js");
-    const agents = agentIdentityAuth(trust.baseUrl, optionsOf?.(trust));
+    const agents = agentIdentityAuth(trust.baseUrl, optionsOf(role, trust));
     app.setErrorHandler(async (error, _request, reply) => {
       const answer = agentIdentityErrorResponse(error);
       return reply
@@ -50,9 +50,7 @@ export const contestants = {
   }),
   refuser: byHand("_decoding by hand, `done(error)`_", "refuser", ({ headers }) => refuseByHand(headers.authorization)),
   own: own("**agent-identity-auth**, `authenticate`", "own"),
-  directory: own("**agent-identity-auth** with a directory", "directory", (trust) => ({
-    directory: directoryOf(trust),
-  })),
+  directory: own("**agent-identity-auth** with a directory", "directory"),
   "@fastify/jwt": contestant(
     "@fastify/jwt with its cache + get-jwks",
     "peer",

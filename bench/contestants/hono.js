@@ -1,6 +1,6 @@
 import { getRequestListener } from "@hono/node-server";
 import { Hono } from "hono";
-import { directoryOf, nobody, readToken, refuseByHand } from "./by-hand.js";
+import { nobody, optionsOf, readToken, refuseByHand } from "./by-hand.js";
 
 /** @param protect sets the app up, and returns the middleware of the route */
 const contestant = (title, roles, protect, agentOf = (c) => c.get("agent") ?? nobody) => ({
@@ -15,10 +15,10 @@ const contestant = (title, roles, protect, agentOf = (c) => c.get("agent") ?? no
   },
 });
 
-const own = (title, role, optionsOf) =>
+const own = (title, role) =>
   contestant(title, [role], async (trust, app) => {
     const { agentIdentityAuth, agentIdentityErrorResponse } = await import("../../dist/fetch.js");
-    const agents = agentIdentityAuth(trust.baseUrl, optionsOf?.(trust));
+    const agents = agentIdentityAuth(trust.baseUrl, optionsOf(role, trust));
     app.onError((error) => agentIdentityErrorResponse(error));
     return async (c, next) => {
       c.set("agent", (await agents.authenticate(c.req.raw)).agentRuntimeId);
@@ -54,9 +54,7 @@ export const contestants = {
     };
   }),
   own: own("**agent-identity-auth/fetch**", "own"),
-  directory: own("**agent-identity-auth/fetch** with a directory", "directory", (trust) => ({
-    directory: directoryOf(trust),
-  })),
+  directory: own("**agent-identity-auth/fetch** with a directory", "directory"),
   jwk: honoJwk("hono/jwk, which fetches the keys for each request", ({ jwksUrl }) => ({ jwks_uri: jwksUrl })),
   "jwk-keys": honoJwk("hono/jwk with keys that were fetched once", async ({ jwksUrl }) => ({
     keys: (await (await fetch(jwksUrl)).json()).keys,

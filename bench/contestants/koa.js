@@ -1,11 +1,12 @@
 import Koa from "koa";
-import { directoryOf, nobody, readAndHideToken, readToken, refuseByHand } from "./by-hand.js";
+import { nobody, optionsOf, readAndHideToken, readToken, refuseByHand } from "./by-hand.js";
 
 const contestant = (title, role, protect) => ({
   title,
   roles: [role],
   async createListener(trust) {
     const app = new Koa();
+    app.silent = true; // Koa answers errors with their status, and would log them
     for (const middleware of await protect(trust)) app.use(middleware);
     app.use((ctx) => {
       ctx.body = { agent: ctx.state.agentIdentity?.agentRuntimeId ?? nobody };
@@ -17,14 +18,7 @@ const contestant = (title, role, protect) => ({
 /** Two middlewares, because this package has two with its error handler. */
 const byHand = (title, role, act) =>
   contestant(title, role, () => [
-    async (ctx, next) => {
-      try {
-        await next();
-      } catch (error) {
-        ctx.status = error.status;
-        ctx.body = { error: "refused" };
-      }
-    },
+    (_ctx, next) => next(),
     (ctx, next) => {
       const error = act(ctx);
       if (error) throw error;
@@ -32,10 +26,10 @@ const byHand = (title, role, act) =>
     },
   ]);
 
-const own = (title, role, optionsOf) =>
+const own = (title, role) =>
   contestant(title, role, async (trust) => {
     const { agentIdentityAuth, agentIdentityErrorHandler } = await import("../../dist/koa.js");
-    return [agentIdentityErrorHandler(), agentIdentityAuth(trust.baseUrl, optionsOf?.(trust))];
+    return [agentIdentityErrorHandler(), agentIdentityAuth(trust.baseUrl, optionsOf(role, trust))];
   });
 
 export const contestants = {
@@ -50,7 +44,5 @@ export const contestants = {
   }),
   refuser: byHand("_decoding by hand, `throw`_", "refuser", (ctx) => refuseByHand(ctx.req.headers.authorization)),
   own: own("**agent-identity-auth/koa**", "own"),
-  directory: own("**agent-identity-auth/koa** with a directory", "directory", (trust) => ({
-    directory: directoryOf(trust),
-  })),
+  directory: own("**agent-identity-auth/koa** with a directory", "directory"),
 };

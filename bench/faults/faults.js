@@ -61,21 +61,6 @@ export const faults = [
     measure: withFetches(twentyOne),
   },
   {
-    title: "… and recovers: the next request, one 5 s later",
-    about:
-      "After those 21 the endpoint serves the good set again. A server that fetches for every request notices at once; a server that waits before its next attempt notices later.",
-    endpoint: down,
-    waits: true,
-    otherwise: noRateLimit,
-    async measure(stage) {
-      await twentyOne(stage);
-      stage.endpoint.answer = oneKey(stage);
-      const next = await first(stage);
-      await sleep(5_000);
-      return `${next}, ${await first(stage)}`;
-    },
-  },
-  {
     title: "Key endpoint hangs",
     about: `It takes the request and never answers: what does the agent get, and when? After ${PATIENCE / 1000} s it gives up.`,
     endpoint: () => () => undefined,
@@ -124,12 +109,6 @@ export const faults = [
       }
       return outcomes;
     }),
-  },
-  {
-    title: "… beside an agent whose key is not known yet",
-    about: "The same flood meets a server that has just started; then a valid agent calls.",
-    otherwise: noRateLimit,
-    measure: withFetches((stage) => flood(stage).then(() => first(stage))),
   },
   {
     title: "… beside an agent with a new key",
