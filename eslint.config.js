@@ -93,4 +93,12 @@ export default defineConfig(
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: { globals: { URL: "readonly", process: "readonly", console: "readonly" } },
   },
+  {
+    files: ["bench/**"],
+    languageOptions: {
+      globals: Object.fromEntries(
+        ["Buffer", "clearTimeout", "fetch", "performance", "setTimeout"].map((name) => [name, "readonly"]),
+      ),
+    },
+  },
 );

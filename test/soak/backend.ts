@@ -2,7 +2,7 @@
 
 import { createServer, type ServerResponse } from "node:http";
 import type { AddressInfo } from "node:net";
-import { answerParent } from "../../bench/processes.js";
+import { answerParent } from "../support/processes.js";
 import { createRunClock, type RunClock } from "./clock.js";
 import { createRandom, type Random } from "./random.js";
 import type { DeploymentSchedule, FaultKind, Schedule } from "./schedule.js";

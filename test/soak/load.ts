@@ -3,7 +3,7 @@
 import { createPrivateKey, type JsonWebKey } from "node:crypto";
 import { Agent, request, type IncomingHttpHeaders } from "node:http";
 import { setTimeout as delay } from "node:timers/promises";
-import { answerParent } from "../../bench/processes.js";
+import { answerParent } from "../support/processes.js";
 import type { SigningKey } from "../support/agents.js";
 import { createAgent } from "../support/assertions.js";
 import { agentOfToken, AssertionTraffic, registration, type RegisteredAgent } from "./assertion-traffic.js";

@@ -1,6 +1,6 @@
 /** What a run comes to: the figures, and the checks that it passed or failed. */
 
-import { percentile } from "../../bench/statistics.js";
+import { percentile } from "../support/percentile.js";
 import { countFetches, MOST_IN_COOLDOWN, type FetchCount } from "./fetch-bounds.js";
 import type { RequestRecord } from "./load.js";
 import { NOT_SURE_TO_HAPPEN, Oracle, REASONS, type Evidence, type Reason } from "./oracle.js";

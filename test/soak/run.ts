@@ -19,7 +19,7 @@ import type { JsonWebKey } from "node:crypto";
 import { setTimeout as delay } from "node:timers/promises";
 import { parseArgs } from "node:util";
 import { exportJwk } from "../../src/protocol/jwk.js";
-import { startChild, type Child } from "../../bench/processes.js";
+import { startChild, type Child } from "../support/processes.js";
 import { createSigningKey, type SigningKey } from "../support/agents.js";
 import type { BackendSetUp, JwksFetchRecord } from "./backend.js";
 import { createRunClock, monotonicNow } from "./clock.js";

@@ -7,7 +7,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import express, { type Request, type Response } from "express";
 import { agentIdentityAuth, agentIdentityErrorHandler, createJwksResolver } from "../../src/index.js";
 import { createIssuer, type Issuer } from "../../src/issuer.js";
-import { answerParent } from "../../bench/processes.js";
+import { answerParent } from "../support/processes.js";
 import { createRunClock, type RunClock } from "./clock.js";
 import { FaultyStore } from "./faulty-store.js";
 import type { Schedule } from "./schedule.js";

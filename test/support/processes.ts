@@ -3,7 +3,7 @@
 import { fork, type ChildProcess } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-/** No question of a benchmark takes longer; one that does is a fault, and the child is ended. */
+/** The child is ended if an answer takes longer. */
 const LONGEST_ANSWER = 180_000; // ms
 
 export interface Child {
@@ -11,7 +11,7 @@ export interface Child {
   stop(): Promise<void>;
 }
 
-/** @param module a file beside this one */
+/** @param module a file beside this one, or its URL */
 export function startChild(module: string, options: { args?: string[]; exposeGc?: boolean } = {}): Child {
   const child = fork(fileURLToPath(new URL(module, import.meta.url)), options.args ?? [], {
     execArgv: [...process.execArgv, ...(options.exposeGc ? ["--expose-gc"] : [])],
@@ -26,16 +26,6 @@ export function startChild(module: string, options: { args?: string[]; exposeGc?
       await exit;
     },
   };
-}
-
-/** For a child with one question to answer. */
-export async function askOnce(module: string, question: object, options?: { exposeGc?: boolean }): Promise<unknown> {
-  const child = startChild(module, options);
-  try {
-    return await child.ask(question);
-  } finally {
-    await child.stop();
-  }
 }
 
 function askChild(child: ChildProcess, module: string, question: object): Promise<unknown> {
