@@ -7,7 +7,7 @@ import { hasMethods, type OptionCheck } from "../protocol/options.js";
 import { toJsonObject } from "../protocol/encoding.js";
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { IntrinsicPromise } from "../runtime/captured-globals.js";
-import { isThenable, withDeadline } from "../runtime/thenable.js";
+import { isThenable, pause, withDeadline } from "../runtime/thenable.js";
 import { publishIssuerEvent } from "./diagnostics.js";
 import type { Seal } from "./seal.js";
 
@@ -16,6 +16,9 @@ const VERSION = 1;
 
 /** Attempts of a change before the store is taken for one whose `compareAndSet` never succeeds. */
 const MOST_ATTEMPTS = 50;
+
+/** ms. After each lost race, a random pause lets the others through; it grows up to this. */
+const LONGEST_PAUSE = 64;
 
 export type MaybePromise<T> = T | Promise<T>;
 
@@ -133,6 +136,7 @@ export class Documents {
         booleanOf,
       );
       if (isSet) return;
+      await pause(Math.random() * Math.min(2 ** attempt, LONGEST_PAUSE));
     }
     throw new Error("the issuer's store refused every compareAndSet");
   }

@@ -341,6 +341,12 @@ describe("an agent", () => {
     expect(await issuer.directory.find?.("agent-1", "task-1")).toEqual({ agent: undefined });
   });
 
+  test("for which many tokens are minted at once gets all of them", async () => {
+    const issuer = await createIssuer({ store: new TextStore() });
+    const minting = Array.from({ length: 100 }, () => issuer.mint({ ...somebody, agentRuntimeId: "agent-1" }));
+    expect(new Set((await Promise.all(minting)).map(({ token }) => token)).size).toBe(100);
+  });
+
   test.each([undefined, "", "a:b", 7, "x".repeat(129)])("with the id %j cannot be revoked", async (id) => {
     const issuer = await createIssuer();
     await expect(issuer.revokeAgent(id as string)).rejects.toThrow("revokeAgent takes the agentRuntimeId");
