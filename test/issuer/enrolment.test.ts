@@ -70,7 +70,7 @@ test("the hook gets token and key; the agent registers a task, and its assertion
     jwks: { keySet: { keys: [signingKey.jwk] } },
   });
   const authorization = assertion(
-    { id, privateKey } as Parameters<typeof assertion>[0],
+    { id, privateKey },
     String(registered.body["task_id"]),
   );
   expect(await agents.authenticate({ headers: { authorization } })).toMatchObject({
