@@ -10,7 +10,7 @@ import { createIssuer } from "agent-identity-auth/issuer";
 import { cannedCodexApi } from "agent-identity-auth/testing";
 import { createTemporaryDirectory } from "./temporary-directory.js";
 
-const issuer = await createIssuer(); // { store: new Keyv(…) } to survive a restart
+const issuer = await createIssuer(); // { store: redisStore(client) } to survive a restart
 const { token } = await issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1", planType: "pro" });
 const tokenFile = join(createTemporaryDirectory(), "token");
 writeFileSync(tokenFile, token, { mode: 0o600 });

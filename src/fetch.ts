@@ -24,6 +24,7 @@ export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/o
 export { createJwksResolver } from "./verify/keys/jwks-registry.js";
 export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-options.js";
 export type { JwksResolver, JwksStatus } from "./verify/keys/jwks-resolver.js";
+export { withoutCredentials } from "./verify/http/credentials.js";
 export { createVerifier } from "./verify/tokens/create-verifier.js";
 export type { Verifier, VerifierOptions } from "./verify/tokens/create-verifier.js";
 
@@ -138,17 +139,6 @@ function createProtection<Identity extends AgentIdentity | undefined>(
 export function agentIdentityErrorResponse(error: unknown): Response | undefined {
   const answer = toErrorAnswer(error);
   return answer && toResponse(answer);
-}
-
-/**
- * A copy of a request without its `Authorization` header, for an upstream, a handler or a log. The body moves to the copy.
- * @example
- * export default { fetch: agents.protect((request) => fetch(withoutCredentials(request))) };
- */
-export function withoutCredentials(request: Request): Request {
-  const copy = new Request(request);
-  copy.headers.delete("authorization");
-  return copy;
 }
 
 function toResponse({ status, headers, body }: ErrorAnswer): Response {

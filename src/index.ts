@@ -20,7 +20,12 @@ import { ADMITTED, admit, type Admission } from "./verify/outcome/verdict.js";
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityAuthOptions, IdentityRule } from "./verify/http/authenticator.js";
-export type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./verify/assertions/agent-directory.js";
+export type {
+  AgentDirectory,
+  DirectoryAgent,
+  DirectoryEntry,
+  DirectoryTask,
+} from "./verify/assertions/agent-directory.js";
 export type { CredentialsSource } from "./verify/http/request-headers.js";
 export { AgentIdentityError, isAgentIdentityError } from "./verify/outcome/errors.js";
 export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/outcome/errors.js";

@@ -6,11 +6,13 @@ import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { agentIdentityAuth, agentIdentityErrorHandler } from "../index.js";
-import { createIssuer } from "../issuer.js";
+import { createIssuer, type IssuerStore } from "../issuer.js";
 import { cannedCodexApi } from "../testing.js";
 
 export interface ServeOptions {
   port: number;
+  /** `undefined` for memory. */
+  store: IssuerStore | undefined;
   /** Told of each request to the protected API: who called. */
   log: (line: string) => void;
 }
@@ -22,10 +24,11 @@ export interface RunningBackend {
   stop(): Promise<void>;
 }
 
-/** Everything is in memory, and a token is minted: what it issued means nothing after it has stopped. */
-export async function startBackend({ port, log }: ServeOptions): Promise<RunningBackend> {
-  const issuer = await createIssuer();
-  const { token } = await issuer.mint({ accountId: "acct-demo", chatgptUserId: "user-demo", planType: "pro" });
+/** Starts a backend and mints a token. Without a store, the token means nothing after the backend has stopped. */
+export async function startBackend({ port, store, log }: ServeOptions): Promise<RunningBackend> {
+  const issuer = await createIssuer({ store });
+  const owner = { accountId: "acct-demo", chatgptUserId: "user-demo", planType: "pro" };
+  const { token } = await issuer.mint({ ...owner, agentRuntimeId: "agent-demo" });
   const server = createServer();
   await listen(server, port);
   const baseUrl = `http://127.0.0.1:${(server.address() as AddressInfo).port}/backend-api`;

@@ -1,25 +1,26 @@
-/** What a Codex client asks of the backend before anything else: the JWKS, and a task for its agent. */
+/** The routes that a Codex client needs first: the JWKS, and the registration of a task. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
-import { hasOnlyStringMembers } from "../protocol/agent-assertion.js";
-import { parseUtf8Json } from "../protocol/encoding.js";
-import type { AssertionVerifier } from "../verify/assertions/assertion-verifier.js";
+import { parseUtf8Json, toJsonObject } from "../protocol/encoding.js";
+import { aFunction, checkOptions } from "../protocol/options.js";
+import { isB64token, readCredentials, type Scheme } from "../verify/http/credentials.js";
 import { answerOf, Refusal, toVerifierError } from "../verify/outcome/errors.js";
 import type { Agents } from "./agents.js";
+import { enrolAgent, parseSshPublicKey, type Enrol } from "./enrolment.js";
+import { Registration } from "./registration.js";
 import type { SigningKeys } from "./signing-keys.js";
 
-/** All three that Codex clients ask for, by base URL and release. */
-const JWKS_PATHS = [
-  "/backend-api/wham/agent-identities/jwks",
-  "/api/codex/agent-identities/jwks",
-  "/agent-identities/jwks",
-];
+/** Under any prefix: the base URL and the release of the client decide which one it asks for. */
+const JWKS_PATH = "/agent-identities/jwks";
 
-/** Under any prefix. An id that would have to be percent-encoded is none. */
+/** Under any prefix. An id never needs percent-encoding. */
 const REGISTRATION_PATH = /\/v1\/agent\/([^/]+)\/task\/register$/;
 
-/** Bytes. */
+/** Where a Codex client enrols itself. */
+const ENROLMENT_PATH = "/v1/agent/register";
+
+/** In bytes. */
 const MAX_BODY_SIZE = 4 * 1024;
 
 /** Seconds: well under the overlap in which a new key is published and does not sign yet. */
@@ -32,11 +33,22 @@ export type IssuerRouter = (
   next?: (error?: unknown) => void,
 ) => void;
 
+const BEARER_ONLY: ReadonlyMap<string, Scheme> = new Map([["bearer", "Bearer"]]);
+
 type Request = Parameters<IssuerRouter>[0];
 type Response = Parameters<IssuerRouter>[1];
 type Answer = ReturnType<typeof answerOf>;
 
-export function createRouter(keys: SigningKeys, agents: Agents, verifier: AssertionVerifier): IssuerRouter {
+/** Options of `issuer.router`. */
+export interface RouterOptions {
+  /** Serves Codex's self-enrolment. Default: the path is not served. */
+  enrol?: Enrol | undefined;
+}
+
+export function createRouter(keys: SigningKeys, agents: Agents, options?: RouterOptions): IssuerRouter {
+  const { enrol } = checkOptions("router", options, { enrol: aFunction });
+  const registration = new Registration(agents);
+
   const serveJwks = async (req: Request): Promise<Answer> => {
     if (req.method !== "GET" && req.method !== "HEAD") {
       return refuse(405, "method_not_allowed", "Only GET and HEAD are allowed here.", { Allow: "GET, HEAD" });
@@ -44,27 +56,49 @@ export function createRouter(keys: SigningKeys, agents: Agents, verifier: Assert
     return answerWith(200, await keys.jwks(), { "Cache-Control": `public, max-age=${JWKS_MAX_AGE}` });
   };
 
-  const registerTask = async (req: Request, agentRuntimeId: string): Promise<Answer> => {
+  /** Calls `use` with the parsed body; a body that is no JSON is `undefined`. */
+  const withBody = async (req: Request, use: (body: unknown) => Promise<Answer>): Promise<Answer> => {
     if (!/^application\/json *(;|$)/i.test(req.headers["content-type"] ?? "")) {
       return refuse(415, "media_type_unsupported", "The body must be application/json.");
     }
     const body = await readBody(req);
-    if (body === "too large") {
-      req.resume(); // the rest: a client that still sends may not read its answer yet
-      return refuse(413, "body_too_large", "The body is too large.");
+    if (body !== "too large") return use(body);
+    req.resume(); // a client that still sends may not read its answer yet
+    return refuse(413, "body_too_large", "The body is too large.");
+  };
+
+  const registerTask = async (agentRuntimeId: string, body: unknown): Promise<Answer> => {
+    const registered = await registration.register(agentRuntimeId, body);
+    if (registered instanceof Refusal) return answerTo(registered);
+    return answerWith(200, { task_id: registered.taskId }, { "Cache-Control": "no-store" });
+  };
+
+  const enrolWith = async (hook: Enrol, req: Request, body: unknown): Promise<Answer> => {
+    const credentials = readCredentials(req, BEARER_ONLY);
+    if (credentials instanceof Refusal) return answerTo(credentials);
+    if (!isB64token(credentials.value)) return answerTo(new Refusal("request_malformed"));
+    const publicKey = parseSshPublicKey(toJsonObject(body)?.["agent_public_key"]);
+    if (publicKey === undefined) {
+      return refuse(400, "public_key_invalid", "agent_public_key must be an ssh-ed25519 public key.");
     }
-    if (!hasOnlyStringMembers(body, ["timestamp", "signature"])) return answerTo(new Refusal("assertion_malformed"));
-    const registeredAt = await verifier.verifyRegistration(agentRuntimeId, body.timestamp, body.signature);
-    if (registeredAt instanceof Refusal) return answerTo(registeredAt);
-    const taskId = await agents.registerTask(agentRuntimeId, registeredAt);
-    return answerWith(200, { task_id: taskId }, { "Cache-Control": "no-store" });
+    const agentRuntimeId = await enrolAgent(agents, hook, { token: credentials.value, publicKey });
+    if (agentRuntimeId === undefined) return answerTo(new Refusal("identity_not_allowed"));
+    return answerWith(200, { agent_runtime_id: agentRuntimeId }, { "Cache-Control": "no-store" });
+  };
+
+  const route = (req: Request, path: string): Promise<Answer> | undefined => {
+    if (path.endsWith(JWKS_PATH)) return serveJwks(req);
+    if (req.method !== "POST") return undefined;
+    const agentId = REGISTRATION_PATH.exec(path)?.[1];
+    if (agentId !== undefined) return withBody(req, (body) => registerTask(agentId, body));
+    if (enrol !== undefined && path.endsWith(ENROLMENT_PATH))
+      return withBody(req, (body) => enrolWith(enrol, req, body));
+    return undefined;
   };
 
   return function issuerRouter(req, res, next) {
-    const path = req.url?.split("?", 1)[0] ?? "";
-    const agentId = REGISTRATION_PATH.exec(path)?.[1];
-    if (JWKS_PATHS.includes(path)) void send(req, res, serveJwks(req));
-    else if (agentId !== undefined && req.method === "POST") void send(req, res, registerTask(req, agentId));
+    const answer = route(req, req.url?.split("?", 1)[0] ?? "");
+    if (answer !== undefined) void send(req, res, answer);
     else if (next) next();
     else void send(req, res, refuse(404, "not_found", "There is nothing here."));
   };
@@ -76,17 +110,17 @@ async function send(req: Request, res: Response, made: Answer | Promise<Answer>)
   try {
     answer = await made;
   } catch {
-    // Only a store fails here: what it says is not for the caller.
-    answer = answerTo(new Refusal("directory_unavailable", { reason: "the issuer's store failed" }, 1));
+    // A store or a hook has failed. Its words are not for the caller.
+    answer = answerTo(new Refusal("directory_unavailable", { reason: "the issuer's store or hook failed" }, 1));
   }
-  if (res.headersSent) return; // somebody else has answered meanwhile, such as a time limit
+  if (res.headersSent) return; // other code has answered meanwhile, such as a time limit
   try {
     res.writeHead(answer.status, answer.headers);
     // A body to HEAD is an error where Node is told to be strict.
     if (req.method === "HEAD") res.end();
     else res.end(answer.body);
   } catch {
-    res.destroy(); // what others have hung on the response has failed, and might again
+    res.destroy(); // a hook of other code on the response has failed, and may fail again
   }
 }
 

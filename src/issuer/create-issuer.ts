@@ -1,98 +1,201 @@
-/** Your own backend: one object that mints tokens, serves the JWKS, registers tasks, and is the directory for AgentAssertions. */
+/** `createIssuer`: your own backend in one object. */
 
-import { Agents } from "./agents.js";
-import { createRouter, type IssuerRouter } from "./codex-router.js";
-import { anIssuerStore, MemoryStore, type IssuerStore } from "./issuer-store.js";
-import { draftToken, signToken, type MintClaims } from "./mint.js";
-import { SigningKeys, type PublishedKeys, type SigningKey } from "./signing-keys.js";
 import { CODEX_AUDIENCE, CODEX_ISSUER } from "../protocol/claims.js";
+import type { IssuerStore } from "../protocol/issuer-store.js";
 import { aNonBlankString, anInteger, checkOptions, type OptionCheck } from "../protocol/options.js";
+import { isAssertionId } from "../protocol/agent-assertion.js";
 import type { AgentDirectory } from "../verify/assertions/agent-directory.js";
-import { AssertionVerifier } from "../verify/assertions/assertion-verifier.js";
+import { Agents } from "./agents.js";
+import { createRouter, type IssuerRouter, type RouterOptions } from "./codex-router.js";
+import { anIssuerStore, Documents, refuseUnsafeKeyv, type KeyvStore } from "./documents.js";
+import { KeyRing, ROTATION_OVERLAP } from "./key-ring.js";
+import { MemoryStore } from "./memory-store.js";
+import { draftToken, signToken, type MintClaims } from "./mint.js";
+import { aSecretList, createSeal, UNSEALED, type StoreSecret } from "./seal.js";
+import { GivenKeys, type PublishedKeys, type SigningKey } from "./signing-keys.js";
 
 /** Options of `createIssuer`. */
 export interface IssuerOptions {
   /**
-   * Keyv-shaped; default: the memory of this process. It holds **private signing keys**: whoever can read it can sign
-   * tokens, and whoever can write it can be any agent. Several processes may share it, but the first start and
-   * `rotateKey` belong to one of them.
+   * Keeps signing keys, agents and tasks: a store of `agent-identity-auth/stores`, which any number of processes may share.
+   * It holds **private signing keys**: a reader of the store can sign tokens, and a writer can be any agent. A Keyv is accepted
+   * for agents and tasks, together with `signingKeys`. Default: the memory of this process.
    */
-  store?: IssuerStore | undefined;
-  /** Your own keys instead of stored ones: the first signs, all are published. */
+  store?: IssuerStore | KeyvStore | undefined;
+  /** Separates issuers that share a store: 1–64 of `A-Za-z0-9._-`. Default `agent-identity-auth`. */
+  name?: string | undefined;
+  /** Your own keys in place of stored ones. The first one signs, and all are published. */
   signingKeys?: readonly SigningKey[] | undefined;
+  /**
+   * Seconds between two rotations of the signing key, which `mint` and `jwks` carry out. At least 600 and half of `maxLifetime`.
+   * Default: only `rotateKey` rotates.
+   */
+  rotateEvery?: number | undefined;
+  /** The longest life of a token, in seconds. Default 604800 (7 days). A retired key is published for this time and a day. */
+  maxLifetime?: number | undefined;
+  /**
+   * Seconds that a task lives at least; it lives at most twice as long. Codex clients register when they start, and never
+   * again: a client that runs longer is locked out. Default: a task lives as long as the token of its agent.
+   */
+  taskLifetime?: number | undefined;
+  /**
+   * Encrypts every document before the store gets it. A reader of the store then learns no key, and a writer can neither plant a
+   * key nor change an agent; the writer can still delete documents, or put older ones back. The first secret encrypts, and all
+   * of them decrypt: to change the secret, put the new one first and keep the old one. Default: none.
+   */
+  secrets?: readonly StoreSecret[] | undefined;
   /** The `iss` of tokens. Default: Codex's, which clients and `agentIdentityAuth` expect. */
   issuer?: string | undefined;
   /** The `aud` of tokens. Default: Codex's, which clients and `agentIdentityAuth` expect. */
   audience?: string | undefined;
 }
 
-/** What `mint` gives. */
+/** A minted token. */
 export interface MintedToken {
-  /** A secret: whoever has it is the agent, and it holds the agent's private key. */
+  /** A secret: its holder is the agent, and it contains the agent's private key. */
   readonly token: string;
-  /** The agent: the one that was asked for, or a new one. */
+  /** The id of the agent. */
   readonly agentRuntimeId: string;
 }
 
 /** Your own backend, made by `createIssuer`. */
 export interface Issuer {
   /**
-   * A token for an agent, which is entered in the directory with the public half of a new key. Minting for an agent
-   * that there is replaces its key.
-   * @throws TypeError
+   * Makes a token for an agent with a new key pair, and enters the agent in the directory first. The agent's older tokens stay
+   * valid until they end; the newest 8 keys of an agent can register tasks.
+   * @throws TypeError for claims that are wrong, or a life longer than `maxLifetime`
+   * @throws Error for a revoked agent, or if the store fails
+   * @example
+   * const { token } = await issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1", lifetime: 3600 });
    */
   mint(claims: MintClaims): Promise<MintedToken>;
   /**
-   * Publishes a new key at once, and signs with it after `delay` (seconds, default 600), when every verifier has it.
-   * The old one is served until the last token that it signed has expired.
+   * Publishes a new key now. It signs after `delay` seconds (default 600), when every verifier has it. Processes that rotate at
+   * once make one key, and while a key waits to sign, a further call makes none.
+   * @throws TypeError with `signingKeys`
    */
   rotateKey(options?: { delay?: number | undefined }): Promise<void>;
-  /** The agent's assertions and registrations are refused from now on. Its bearer tokens are good until their `exp`. */
+  /**
+   * Removes a key that has leaked: it is no longer published, and another key signs at once. Tokens that it signed are refused
+   * as soon as verifiers refresh their keys.
+   * @throws TypeError for an unknown `kid`, and with `signingKeys`
+   */
+  withdrawKey(kid: string): Promise<void>;
+  /**
+   * Refuses the agent's assertions and registrations from now on, in all processes, and `mint` for it too. **Its bearer tokens
+   * are accepted until their `exp`.** It resolves when the revocation is stored.
+   */
   revokeAgent(agentRuntimeId: string): Promise<void>;
-  /** What `router` serves, read from the store each time; fit for the option `jwks: { keySet }`. */
+  /** Takes a revocation back. */
+  reinstateAgent(agentRuntimeId: string): Promise<void>;
+  /** The published keys, read from the store each time. They fit the option `jwks: { keySet }`. */
   jwks(): Promise<PublishedKeys>;
-  /** To be mounted at the root: the JWKS at all three paths that Codex uses, and task registration under any prefix. */
-  router(): IssuerRouter;
+  /**
+   * Serves the JWKS and the registration of tasks, each under any prefix, and self-enrolment if there is a hook for it. Mount it
+   * at the root.
+   * @throws TypeError for unknown options
+   */
+  router(options?: RouterOptions): IssuerRouter;
   /** For `agentIdentityAuth(baseUrl, { directory: issuer.directory })`. */
   readonly directory: AgentDirectory;
 }
-
-const ROTATION_OVERLAP = 600;
 
 const aKeyList: OptionCheck = {
   expected: "a list of at least one key",
   accepts: (value) => Array.isArray(value) && value.length > 0,
 };
 
-/** @throws TypeError that names the fix */
+const aName: OptionCheck = {
+  expected: "1 to 64 of A-Za-z0-9._-",
+  accepts: (value) => typeof value === "string" && /^[\w.-]{1,64}$/.test(value),
+};
+
+const YEAR = 365 * 86_400;
+
+/**
+ * Your own backend: it mints tokens, serves the JWKS, registers tasks, and is the directory for AgentAssertions.
+ * @throws TypeError that names the fix
+ * @throws Error if the store fails
+ * @example
+ * const issuer = await createIssuer({ store: redisStore(client) });
+ * const agents = agentIdentityAuth(baseUrl, { directory: issuer.directory });
+ */
 export async function createIssuer(options?: IssuerOptions): Promise<Issuer> {
   const checked = checkOptions("createIssuer", options, {
     store: anIssuerStore,
+    name: aName,
     signingKeys: aKeyList,
+    rotateEvery: anInteger(1, YEAR, "seconds"),
+    maxLifetime: anInteger(1, 10 * YEAR, "seconds"),
+    taskLifetime: anInteger(1, 10 * YEAR, "seconds"),
+    secrets: aSecretList,
     issuer: aNonBlankString,
     audience: aNonBlankString,
   });
-  const { store = new MemoryStore(), signingKeys, issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE } = checked;
-  const keys = await SigningKeys.open(store, signingKeys);
-  const agents = new Agents(store);
-  const verifier = new AssertionVerifier(agents);
+  const {
+    store = new MemoryStore(),
+    name = "agent-identity-auth",
+    signingKeys,
+    rotateEvery,
+    taskLifetime,
+    secrets,
+  } = checked;
+  const { maxLifetime = 604_800, issuer = CODEX_ISSUER, audience = CODEX_AUDIENCE } = checked;
+  refuseUnsafeKeyv(store, signingKeys !== undefined);
+  checkRotation(rotateEvery, maxLifetime, signingKeys !== undefined);
+
+  const documents = new Documents(store, name, secrets ? createSeal(secrets) : UNSEALED);
+  const keys = signingKeys
+    ? await GivenKeys.import(signingKeys)
+    : await KeyRing.open(documents, { rotateEvery, maxLifetime });
+  const agents = new Agents(documents, taskLifetime);
 
   return {
     async mint(claims) {
-      const { agentRuntimeId, agent, payload } = draftToken(claims, { issuer, audience });
-      const { kid, privateKey } = await keys.forToken(agent.expiresAt);
-      await agents.add(agentRuntimeId, agent);
-      return { token: signToken(payload, kid, privateKey), agentRuntimeId };
+      const draft = draftToken(claims, { issuer, audience, maxLifetime });
+      const signer = await keys.signer();
+      const token = await signToken(draft.payload, signer); // first: a signer that fails must not use up the agent's keys
+      const { agentRuntimeId, profile, key, isNewAgent } = draft;
+      if (!(await agents.enter(agentRuntimeId, profile, key, isNewAgent, signer.kid))) {
+        throw new Error("mint: this agent is revoked: call reinstateAgent first");
+      }
+      return { token, agentRuntimeId };
     },
     async rotateKey(rotation) {
       const { delay = ROTATION_OVERLAP } = checkOptions("rotateKey", rotation, {
-        delay: anInteger(0, 30 * 86_400, "seconds"),
+        delay: anInteger(0, YEAR, "seconds"),
       });
       await keys.rotate(delay);
     },
-    revokeAgent: (agentRuntimeId) => agents.revoke(agentRuntimeId),
+    async withdrawKey(kid) {
+      await keys.withdraw(kid);
+    },
+    async revokeAgent(agentRuntimeId) {
+      await agents.revoke(checkedId("revokeAgent", agentRuntimeId));
+    },
+    async reinstateAgent(agentRuntimeId) {
+      await agents.reinstate(checkedId("reinstateAgent", agentRuntimeId));
+    },
     jwks: () => keys.jwks(),
-    router: () => createRouter(keys, agents, verifier),
+    router: (routerOptions) => createRouter(keys, agents, routerOptions),
     directory: agents,
   };
+}
+
+function checkRotation(rotateEvery: number | undefined, maxLifetime: number, hasSigningKeys: boolean): void {
+  if (rotateEvery === undefined) return;
+  if (hasSigningKeys)
+    throw new TypeError("createIssuer: rotateEvery is for stored keys: leave it out beside signingKeys");
+  const shortest = ROTATION_OVERLAP + Math.ceil(maxLifetime / 2);
+  if (rotateEvery < shortest) {
+    throw new TypeError(
+      `createIssuer: rotateEvery must be at least ${shortest} seconds: ${ROTATION_OVERLAP} and half of maxLifetime`,
+    );
+  }
+}
+
+/** @throws TypeError: a revocation of a wrong id would revoke nobody */
+function checkedId(where: string, agentRuntimeId: string): string {
+  if (typeof (agentRuntimeId as unknown) === "string" && isAssertionId(agentRuntimeId)) return agentRuntimeId;
+  throw new TypeError(`${where} takes the agentRuntimeId of an agent`);
 }

@@ -1,6 +1,7 @@
-/** Minting: a token for an agent, with a new Ed25519 pair of which only the token has the private half. */
+/** Minting: each token holds a new Ed25519 key pair of its agent. Only the token has the private half. */
 
-import { generateKeyPairSync, randomUUID, sign, type KeyObject } from "node:crypto";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
+
 import { isAssertionId } from "../protocol/agent-assertion.js";
 import type { AgentIdentityClaims } from "../protocol/claims.js";
 import {
@@ -13,15 +14,16 @@ import {
 } from "../protocol/options.js";
 import { exportJwk } from "../protocol/jwk.js";
 import { nowInSeconds } from "../runtime/clock.js";
-import type { AgentRecord } from "./agents.js";
+import type { AgentProfile, TokenKey } from "./agents.js";
+import type { Signer } from "./signing-keys.js";
 
-/** What `mint` puts into a token. What is not given has a safe default. */
+/** The content of a token. Members that are left out have safe defaults. */
 export interface MintClaims {
-  /** The ChatGPT account (workspace) that the agent belongs to. */
+  /** The ChatGPT account (workspace) of the agent. */
   accountId: string;
-  /** Whose agent it is. */
+  /** The agent's user. */
   chatgptUserId: string;
-  /** 1–128 characters without `: / ? # %`, spaces or control characters. Default: a new one. */
+  /** 1–128 characters without `: / ? # %`, spaces or control characters. Default: a new id. */
   agentRuntimeId?: string | undefined;
   /** Default `""`: Codex 0.132.0 and before refuse a token without an email, and `null`. */
   email?: string | null | undefined;
@@ -29,11 +31,11 @@ export interface MintClaims {
   planType?: string | undefined;
   /** Default `false`. */
   chatgptAccountIsFedramp?: boolean | undefined;
-  /** Seconds that the token is good for. Default 604800 (7 days); a stolen token cannot be revoked before. */
+  /** Seconds until the token ends. Default and most: the issuer's `maxLifetime`. A stolen token cannot be revoked before. */
   lifetime?: number | undefined;
   /** Seconds since the epoch. Default: now. */
   issuedAt?: number | undefined;
-  /** Seconds since the epoch. Default: `issuedAt` and `lifetime`. In the past for an expired token. */
+  /** Seconds since the epoch, at most `maxLifetime` from now. Default: `issuedAt` and `lifetime`. */
   expiresAt?: number | undefined;
   /** Seconds since the epoch. Default: none. */
   notBefore?: number | undefined;
@@ -50,7 +52,7 @@ const anId: OptionCheck = {
 
 const aTimestamp = anInteger(0, Number.MAX_SAFE_INTEGER, "seconds since the epoch");
 
-const MINT_CHECKS: OptionChecks<MintClaims> = {
+export const MINT_CHECKS: OptionChecks<MintClaims> = {
   accountId: aNonBlankString,
   chatgptUserId: aNonBlankString,
   agentRuntimeId: anId,
@@ -65,20 +67,37 @@ const MINT_CHECKS: OptionChecks<MintClaims> = {
   audience: aNonBlankString,
 };
 
+export interface TokenDefaults {
+  readonly issuer: string;
+  readonly audience: string;
+  /** Seconds. */
+  readonly maxLifetime: number;
+}
+
 export interface DraftToken {
   readonly agentRuntimeId: string;
-  readonly agent: AgentRecord;
+  /** Whether the id was made for this token. */
+  readonly isNewAgent: boolean;
+  readonly profile: AgentProfile;
+  readonly key: TokenKey;
   readonly payload: AgentIdentityClaims;
 }
 
 /** @throws TypeError */
-export function draftToken(claims: MintClaims, defaults: { issuer: string; audience: string }): DraftToken {
+export function draftToken(claims: MintClaims, defaults: TokenDefaults): DraftToken {
   const given = checkOptions<Partial<MintClaims>>("mint", claims, MINT_CHECKS);
   const { accountId, chatgptUserId, email = "", planType = "free", chatgptAccountIsFedramp = false } = given;
-  const { agentRuntimeId = `agent-${randomUUID()}`, lifetime = 604_800, issuedAt = nowInSeconds() } = given;
+  const {
+    agentRuntimeId = `agent-${randomUUID()}`,
+    lifetime = defaults.maxLifetime,
+    issuedAt = nowInSeconds(),
+  } = given;
   const { expiresAt = issuedAt + lifetime, notBefore, issuer = defaults.issuer, audience = defaults.audience } = given;
   if (accountId === undefined || chatgptUserId === undefined) {
     throw new TypeError("mint: accountId and chatgptUserId are needed");
+  }
+  if (expiresAt > nowInSeconds() + defaults.maxLifetime) {
+    throw new TypeError(`mint: the token would live longer than maxLifetime, which is ${defaults.maxLifetime} seconds`);
   }
   const { publicKey, privateKey } = generateKeyPairSync("ed25519");
   const payload: AgentIdentityClaims = {
@@ -95,21 +114,18 @@ export function draftToken(claims: MintClaims, defaults: { issuer: string; audie
     plan_type: planType,
     chatgpt_account_is_fedramp: chatgptAccountIsFedramp,
   };
-  const agent: AgentRecord = {
-    publicKey: exportJwk(publicKey),
-    accountId,
-    chatgptUserId,
-    email,
-    planType,
-    chatgptAccountIsFedramp,
-    expiresAt,
+  return {
+    agentRuntimeId,
+    isNewAgent: given.agentRuntimeId === undefined,
+    profile: { accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp },
+    key: { publicKey: exportJwk(publicKey), expiresAt },
+    payload,
   };
-  return { agentRuntimeId, agent, payload };
 }
 
 /** RFC 7515 §3.1. Not jose's `SignJWT`, because `/testing` signs claims that `SignJWT` refuses. */
-export function signToken(payload: object, kid: string, privateKey: KeyObject): string {
+export async function signToken(payload: object, { kid, sign }: Signer): Promise<string> {
   const encode = (part: object) => Buffer.from(JSON.stringify(part)).toString("base64url");
   const signed = `${encode({ alg: "RS256", kid, typ: "JWT" })}.${encode(payload)}`;
-  return `${signed}.${sign("sha256", Buffer.from(signed), privateKey).toString("base64url")}`;
+  return `${signed}.${Buffer.from(await sign(Buffer.from(signed))).toString("base64url")}`;
 }

@@ -1,150 +1,170 @@
-/** The RS256 keys of a backend of one's own: made, kept, rotated, and published for as long as they are needed. */
+/** The keys that sign tokens: those that were given, or the ring in the issuer's store. */
 
-import { createPrivateKey, createPublicKey, generateKeyPair, type KeyObject } from "node:crypto";
-import { promisify, types } from "node:util";
+import { createPrivateKey, createPublicKey, sign, verify, type KeyObject } from "node:crypto";
+import { types } from "node:util";
 import type { JWK } from "jose";
 import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
-import { IntrinsicPromise } from "../runtime/captured-globals.js";
 import { exportJwk } from "../protocol/jwk.js";
-import { nowInSeconds } from "../runtime/clock.js";
+import { IntrinsicPromise } from "../runtime/captured-globals.js";
+import { withDeadline } from "../runtime/thenable.js";
 import { parseKeySet } from "../verify/keys/key-set.js";
-import type { IssuerStore } from "./issuer-store.js";
 
-/** A private RSA key of 2048 bits or more, as a JWK or a `KeyObject`. */
-export interface SigningKey {
+/** ms that an external signer may take. */
+const SIGNER_TIMEOUT = 2_000;
+
+/** A signing key of yours: RSA with 2048 bits or more. */
+export type SigningKey = LocalKey | ExternalKey;
+
+/** A private key in this process. */
+export interface LocalKey {
   /** Default: the thumbprint of the key (RFC 7638). */
   kid?: string | undefined;
-  /** A secret. */
+  /** A secret: a JWK or a `KeyObject`. */
   privateKey: JWK | KeyObject;
+}
+
+/** A key in a KMS or an HSM: only a call can sign with it. */
+export interface ExternalKey {
+  /** The key's id, which tokens and the JWKS name. */
+  kid: string;
+  /** Its public half: a JWK or a `KeyObject`. */
+  publicKey: JWK | KeyObject;
+  /**
+   * Signs with RSASSA-PKCS1-v1_5 and SHA-256 (RS256, RFC 7518 §3.3). It may take 2 s, and each signature is verified before a
+   * token leaves.
+   * @param data the text to be signed, not its digest
+   */
+  sign(data: Uint8Array): Promise<Uint8Array>;
 }
 
 /** A JWKS (RFC 7517 §5) of public keys. */
 export interface PublishedKeys {
-  /** Every key that a living token may be signed with, and the next one. */
+  /** The keys of all tokens that live, and the key that signs next. */
   keys: (JWK & {
-    /** What a token's header names it by. */
+    /** The key's id, which the header of a token names. */
     kid: string;
   })[];
 }
 
-interface StoredKey {
-  kid: string;
-  privateJwk: JWK;
-  /** Seconds since the epoch. Of the keys whose time has come, the latest signs. */
-  signsFrom: number;
+export interface Signer {
+  readonly kid: string;
+  readonly sign: (data: Buffer) => Uint8Array | Promise<Uint8Array>;
 }
 
-/** Verifiers may be this many seconds more lenient about `exp`. */
-const LONGEST_CLOCK_TOLERANCE = 300;
+interface ImportedKey extends Signer {
+  readonly publicKey: KeyObject;
+}
 
-const KEYS_ENTRY = "agent-identity-auth:issuer:signing-keys";
-/** One for each key, so that minting never writes the entry that rotation writes. */
-const lastExpiryEntry = (kid: string) => `agent-identity-auth:issuer:last-expiry:${kid}`;
+export interface SigningKeys {
+  /** The key that signs now. */
+  signer(): Promise<Signer>;
+  jwks(): Promise<PublishedKeys>;
+  rotate(delay: number): Promise<void>;
+  withdraw(kid: string): Promise<void>;
+}
 
-export class SigningKeys {
-  readonly #store: IssuerStore;
-  /** Given ones are all there are: nothing is stored. */
-  readonly #given: readonly StoredKey[] | undefined;
+export class GivenKeys implements SigningKeys {
+  readonly #signer: Signer;
+  readonly #published: PublishedKeys;
 
-  private constructor(store: IssuerStore, given: readonly StoredKey[] | undefined) {
-    this.#store = store;
-    this.#given = given;
+  private constructor(signer: Signer, published: PublishedKeys) {
+    this.#signer = signer;
+    this.#published = published;
   }
 
-  /** Makes a first key, unless the store has one. */
-  static async open(store: IssuerStore, given: readonly SigningKey[] | undefined): Promise<SigningKeys> {
-    const keys = new SigningKeys(store, given && (await IntrinsicPromise.all(given.map(importSigningKey))));
-    if ((await keys.#all()).length === 0) await store.set(KEYS_ENTRY, [await createKey(0)]);
-    return keys;
-  }
-
-  /** @throws TypeError for given keys */
-  async rotate(delay: number): Promise<void> {
-    if (this.#given) throw new TypeError("rotateKey: signingKeys were given: rotate by giving others");
-    const published = await this.#published();
-    await this.#store.set(KEYS_ENTRY, [...published, await createKey(nowInSeconds() + delay)]);
-  }
-
-  /** Public members only. */
-  async jwks(): Promise<PublishedKeys> {
-    return { keys: (await this.#published()).map(({ kid, privateJwk }) => publicJwk(kid, privateJwk)) };
-  }
-
-  /** The key that signs now. @param expiresAt of the token that it will sign, in seconds since the epoch */
-  async forToken(expiresAt: number): Promise<{ kid: string; privateKey: KeyObject }> {
-    const signer = signerOf(await this.#all());
-    if (signer === undefined) throw new Error("the issuer's store has lost its signing keys");
-    const { kid, privateJwk } = signer;
-    if (!this.#given && expiresAt > (await this.#lastExpiry(kid))) {
-      await this.#store.set(lastExpiryEntry(kid), expiresAt);
+  /** @throws TypeError that names the key */
+  static async import(given: readonly SigningKey[]): Promise<GivenKeys> {
+    const keys: ImportedKey[] = [];
+    for (const [index, key] of given.entries()) {
+      const imported = await importSigningKey(key, index);
+      if (keys.some(({ kid }) => kid === imported.kid)) {
+        throw new TypeError(`createIssuer: signingKeys[${index}] has the kid of another one`);
+      }
+      keys.push(imported);
     }
-    return { kid, privateKey: createPrivateKey({ key: privateJwk, format: "jwk" }) };
+    const [signer] = keys;
+    if (signer === undefined) throw new TypeError("createIssuer: signingKeys must be a list of at least one key");
+    return new GivenKeys(signer, {
+      keys: keys.map(({ kid, publicKey }) => publicJwk(kid, publicKey)),
+    });
   }
 
-  async #all(): Promise<readonly StoredKey[]> {
-    return this.#given ?? ((await this.#store.get(KEYS_ENTRY)) as StoredKey[] | undefined) ?? [];
+  signer(): Promise<Signer> {
+    return IntrinsicPromise.resolve(this.#signer);
   }
 
-  /** The signer, what will sign after it, and what signed tokens that have not expired. */
-  async #published(): Promise<StoredKey[]> {
-    const all = await this.#all();
-    if (this.#given) return [...all];
-    const now = nowInSeconds();
-    const signer = signerOf(all);
-    const needed = await IntrinsicPromise.all(
-      all.map(async (key) => {
-        if (key === signer || key.signsFrom > now) return true;
-        return (await this.#lastExpiry(key.kid)) + LONGEST_CLOCK_TOLERANCE > now;
-      }),
-    );
-    return all.filter((_, i) => needed[i]);
+  jwks(): Promise<PublishedKeys> {
+    return IntrinsicPromise.resolve(structuredClone(this.#published));
   }
 
-  async #lastExpiry(kid: string): Promise<number> {
-    return ((await this.#store.get(lastExpiryEntry(kid))) as number | undefined) ?? 0;
+  rotate(): never {
+    throw new TypeError("rotateKey: signingKeys were given: pass others to createIssuer");
+  }
+
+  withdraw(): never {
+    throw new TypeError("withdrawKey: signingKeys were given: pass others to createIssuer");
   }
 }
 
-/** Of two keys of the same second, the one that was made later. */
-function signerOf(keys: readonly StoredKey[]): StoredKey | undefined {
-  const now = nowInSeconds();
-  const due = keys.filter(({ signsFrom }) => signsFrom <= now);
-  return due.reduce<StoredKey | undefined>(
-    (latest, key) => (latest && latest.signsFrom > key.signsFrom ? latest : key),
-    undefined,
-  );
+export function localSigner(kid: string, privateKey: KeyObject): Signer {
+  return { kid, sign: (data) => sign("sha256", data, privateKey) };
 }
 
-async function createKey(signsFrom: number): Promise<StoredKey> {
-  const { privateKey } = await promisify(generateKeyPair)("rsa", { modulusLength: 2048 });
-  return storedKey(privateKey, undefined, signsFrom);
-}
-
-/** The first of those given signs; the others are published. */
-async function importSigningKey({ kid, privateKey }: SigningKey, index: number): Promise<StoredKey> {
-  let object: KeyObject | undefined;
-  try {
-    object = types.isKeyObject(privateKey) ? privateKey : createPrivateKey({ key: privateKey, format: "jwk" });
-  } catch {
-    // Said below, without a library's words on a private key.
+async function importSigningKey(key: SigningKey, index: number): Promise<ImportedKey> {
+  const isExternal = typeof (key as Partial<ExternalKey> | null | undefined)?.sign === "function";
+  const imported = isExternal
+    ? importExternalKey(key as ExternalKey, index)
+    : await importLocalKey(key as LocalKey, index);
+  if (imported.kid === "" || typeof parseKeySet({ keys: [publicJwk(imported.kid, imported.publicKey)] }) === "string") {
+    throw new TypeError(`createIssuer: signingKeys[${index}] must have 2048 to 8192 bits and a kid that is not empty`);
   }
+  return imported;
+}
+
+async function importLocalKey({ kid, privateKey }: LocalKey, index: number): Promise<ImportedKey> {
+  const object = importKey(privateKey, createPrivateKey);
   if (object?.type !== "private" || object.asymmetricKeyType !== "rsa") {
     throw new TypeError(`createIssuer: signingKeys[${index}].privateKey must be a private RSA key (JWK or KeyObject)`);
   }
-  const key = await storedKey(object, kid, -index);
-  if (typeof parseKeySet({ keys: [publicJwk(key.kid, key.privateJwk)] }) === "string") {
-    throw new TypeError(`createIssuer: signingKeys[${index}] must have 2048 to 8192 bits and a kid that is not empty`);
+  const publicKey = createPublicKey(object);
+  return { ...localSigner(kid ?? (await calculateJwkThumbprint(exportJwk(publicKey))), object), publicKey };
+}
+
+function importExternalKey(key: ExternalKey, index: number): ImportedKey {
+  const { kid } = key;
+  const publicKey = importKey(key.publicKey, createPublicKey);
+  if (publicKey?.type !== "public" || publicKey.asymmetricKeyType !== "rsa") {
+    throw new TypeError(`createIssuer: signingKeys[${index}].publicKey must be a public RSA key (JWK or KeyObject)`);
   }
-  return key;
+  if (typeof (kid as unknown) !== "string") throw new TypeError(`createIssuer: signingKeys[${index}].kid is needed`);
+  return {
+    kid,
+    publicKey,
+    async sign(data) {
+      const late = new Error(`the signer of ${kid} gave no answer within ${SIGNER_TIMEOUT} ms`);
+      const asked = (async () => key.sign(Uint8Array.from(data)))();
+      const signature = await withDeadline<unknown, Error>(asked, SIGNER_TIMEOUT, () => late);
+      if (signature === late) throw late;
+      if (!types.isUint8Array(signature) || !verify("sha256", data, publicKey, signature)) {
+        throw new Error(`the signer of ${kid} gave something that is not its signature`);
+      }
+      return signature;
+    },
+  };
 }
 
-async function storedKey(privateKey: KeyObject, kid: string | undefined, signsFrom: number): Promise<StoredKey> {
-  const privateJwk = exportJwk(privateKey) as JWK;
-  return { kid: kid ?? (await calculateJwkThumbprint(privateJwk)), privateJwk, signsFrom };
+/** @returns `undefined` for what is no key: a library's words about it may hold a part of it */
+function importKey(
+  key: JWK | KeyObject,
+  create: typeof createPrivateKey | typeof createPublicKey,
+): KeyObject | undefined {
+  try {
+    return types.isKeyObject(key) ? key : create({ key, format: "jwk" });
+  } catch {
+    return undefined;
+  }
 }
 
-function publicJwk(kid: string, privateJwk: JWK): JWK & { kid: string } {
-  const publicKey = createPublicKey({ key: privateJwk, format: "jwk" });
-  // eslint-disable-next-line no-restricted-syntax -- imported, not generated; and this is done for each answer
-  return { kid, use: "sig", alg: "RS256", ...(publicKey.export({ format: "jwk" }) as JWK & { kty: "RSA" }) };
+export function publicJwk(kid: string, publicKey: KeyObject): JWK & { kid: string } {
+  return { kid, use: "sig", alg: "RS256", ...(exportJwk(publicKey) as JWK & { kty: "RSA" }) };
 }

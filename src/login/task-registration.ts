@@ -4,7 +4,7 @@ import type { KeyObject } from "node:crypto";
 import { sign } from "node:crypto";
 import { isLoopback } from "../protocol/base-url.js";
 import { assertionTimestamp, registrationMessage } from "../protocol/agent-assertion.js";
-import { IntrinsicPromise, setTimeout } from "../runtime/captured-globals.js";
+import { pause } from "../runtime/thenable.js";
 import { exportJwk } from "../protocol/jwk.js";
 import { LoginError } from "./login-error.js";
 import { openSealedBox } from "./sealed-box.js";
@@ -68,10 +68,6 @@ async function post(url: string, body: string): Promise<unknown> {
     }
   }
   throw failed(problem);
-}
-
-function pause(duration: number): Promise<void> {
-  return new IntrinsicPromise((resolve) => setTimeout(resolve, duration));
 }
 
 /** @throws {LoginError} */

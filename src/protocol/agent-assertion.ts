@@ -63,6 +63,14 @@ export function isAssertionId(id: string): boolean {
   return /^[^:/?#%\s\p{C}]{1,128}$/u.test(id);
 }
 
+/** Seconds that the signed time may differ from now. */
+const WINDOW = 300;
+
+/** @param now in seconds since the epoch, like the timestamp */
+export function isWithinWindow(timestamp: number, now: number): boolean {
+  return Math.abs(timestamp - now) <= WINDOW;
+}
+
 /** Seconds since the epoch; `undefined` for anything but `YYYY-MM-DDTHH:MM:SSZ` of a moment that exists. */
 export function parseTimestamp(timestamp: string): number | undefined {
   const milliseconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(timestamp) ? Date.parse(timestamp) : NaN;

@@ -32,3 +32,8 @@ export async function withDeadline<T, Late>(
     clearTimeout(timer);
   }
 }
+
+/** The timer keeps the process alive: someone waits for what comes after it. */
+export function pause(duration: number): Promise<void> {
+  return new IntrinsicPromise((resolve) => setTimeout(resolve, duration));
+}

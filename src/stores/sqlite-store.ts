@@ -2,7 +2,8 @@
 
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
-import { IntrinsicPromise } from "../runtime/captured-globals.js";
+import { monotonicNow } from "../runtime/captured-globals.js";
+import { pause } from "../runtime/thenable.js";
 import { checkTtl, createSweep, SWEEP_LIMIT } from "./expiry.js";
 
 /** What `sqliteStore` needs of a database: better-sqlite3, libsql and `node:sqlite` have it. */
@@ -22,6 +23,12 @@ export interface SqliteDatabase {
 }
 
 type Statement = ReturnType<SqliteDatabase["prepare"]>;
+
+/** ms for which a call tries again while another process writes. */
+const BUSY_TIMEOUT = 1_500;
+
+/** ms between two tries, at most. */
+const BUSY_PAUSE = 10;
 
 const NOW = "(unixepoch('subsec') * 1000)";
 
@@ -61,8 +68,8 @@ const EXPECTED =
  * processes of one machine may share the file, which must not be on a network file system. Once a minute, a `set` with a ttl
  * first deletes up to 1000 expired rows.
  *
- * The first call sets `journal_mode = WAL` on the file, and `busy_timeout = 1500` on the connection: a write waits so many ms for
- * another process's write, and meanwhile this process does nothing else.
+ * The first call sets `journal_mode = WAL` on the file, and `busy_timeout = 0` on the connection: while another process writes,
+ * a write is tried again for 1.5 s, and this process goes on meanwhile.
  *
  * @param db a database of better-sqlite3 12, libsql 0.5 or `node:sqlite`. Open it for the store alone, because the store would
  * take part in your transactions; closed by the application
@@ -96,21 +103,21 @@ export function sqliteStore(db: SqliteDatabase): IssuerStore {
     const texts = new Map((rows as { name: string; value: string }[]).map(({ name, value }) => [name, value]));
     return names.map((name) => texts.get(name));
   };
-  const sweep = createSweep(() => change(SWEEP));
+  const sweep = createSweep(() => whenFree(() => change(SWEEP)));
 
   return {
-    get: (name) => asPromise(() => getMany([name])[0]),
-    getMany: (names) => asPromise(() => getMany(names)),
+    get: (name) => whenFree(() => getMany([name])[0]),
+    getMany: (names) => whenFree(() => getMany(names)),
     async set(name, text, ttl) {
       if (ttl !== undefined) {
         checkTtl(ttl);
         await sweep();
       }
-      change(UPSERT, name, text, ttl ?? null);
+      await whenFree(() => change(UPSERT, name, text, ttl ?? null));
     },
-    delete: (name) => asPromise(() => change(DELETE, name)),
+    delete: (name) => whenFree(() => change(DELETE, name)),
     compareAndSet: (name, expected, text) =>
-      asPromise(() => {
+      whenFree(() => {
         const changes =
           expected === undefined
             ? change(INSERT_IF_ABSENT, name, text, null)
@@ -120,19 +127,32 @@ export function sqliteStore(db: SqliteDatabase): IssuerStore {
   };
 }
 
-/** What the database throws is a rejection. */
-function asPromise<T>(work: () => T): Promise<T> {
-  return new IntrinsicPromise((resolve) => {
-    resolve(work());
-  });
+/** What the database throws is a rejection. SQLite itself would wait for other processes by stopping this one. */
+async function whenFree<T>(work: () => T): Promise<T> {
+  const end = monotonicNow() + BUSY_TIMEOUT;
+  for (;;) {
+    try {
+      return work();
+    } catch (error) {
+      if (!isBusy(error) || monotonicNow() >= end) throw error;
+    }
+    await pause(Math.random() * BUSY_PAUSE);
+  }
+}
+
+/** better-sqlite3 and libsql give the name of SQLite's code, and `node:sqlite` its number, whose last byte is the code. */
+function isBusy(error: unknown): boolean {
+  const { code, errcode } = Object(error) as { code?: unknown; errcode?: unknown };
+  return String(code).startsWith("SQLITE_BUSY") || (Number(errcode) & 0xff) === 5;
 }
 
 function prepareFile(db: SqliteDatabase): void {
-  db.exec("PRAGMA busy_timeout = 1500");
+  db.exec("PRAGMA busy_timeout = 0");
   try {
     db.exec("PRAGMA journal_mode = WAL");
-  } catch {
-    // Another process is switching the file to WAL, and SQLite does not wait for that. The file then stays in this mode.
+  } catch (error) {
+    if (isBusy(error)) throw error; // another process is switching the file to WAL
+    // A file that this process may only read.
   }
   db.exec(CREATE_TABLE);
 }

@@ -3,6 +3,7 @@
 import { generateKeyPairSync } from "node:crypto";
 import { createIssuer, type Issuer, type IssuerOptions, type MintedToken } from "../issuer/create-issuer.js";
 import { signToken, type MintClaims } from "../issuer/mint.js";
+import { localSigner } from "../issuer/signing-keys.js";
 import { aBoolean, anObject, checkOptions } from "../protocol/options.js";
 
 /** What the `mint` of a test issuer takes: everything that a real issuer takes, and what makes a token bad. */
@@ -14,7 +15,7 @@ export interface TestClaims extends MintClaims {
 }
 
 /** What `createTestIssuer` takes. */
-export type TestIssuerOptions = Pick<IssuerOptions, "issuer" | "audience">;
+export type TestIssuerOptions = Pick<IssuerOptions, "issuer" | "audience" | "maxLifetime">;
 
 /** An issuer whose `mint` can make bad tokens too. */
 export interface TestIssuer extends Issuer {
@@ -41,7 +42,7 @@ export async function createTestIssuer(options?: TestIssuerOptions): Promise<Tes
       const minted = await issuer.mint(claims);
       const payload = JSON.parse(Buffer.from(minted.token.split(".")[1] ?? "", "base64url").toString()) as object;
       const signer = bad.foreignKey ? generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey : privateKey;
-      return { ...minted, token: signToken({ ...payload, ...bad.overrides }, kid, signer) };
+      return { ...minted, token: await signToken({ ...payload, ...bad.overrides }, localSigner(kid, signer)) };
     },
   };
 }

@@ -1,46 +1,27 @@
-/** The recipe of the README for Fastify: its answers are those of Express. */
+/** The plugin for Fastify: its answers are those of Express. */
 
 import express, { type RequestHandler } from "express";
 import Fastify from "fastify";
 import { expect, onTestFinished, test } from "vitest";
-import { agentIdentityErrorResponse } from "../../src/fetch.js";
-import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentity } from "../../src/index.js";
+import * as fastifyAdapter from "../../src/fastify.js";
+import { agentIdentityAuth, agentIdentityErrorHandler } from "../../src/index.js";
 import { createSigningKey, mint } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { listen, send, startBackend } from "../support/servers.js";
-
-declare module "fastify" {
-  interface FastifyRequest {
-    agentIdentity?: AgentIdentity;
-  }
-}
 
 const signer = createAgent("agent-2");
 /** One for both servers: what it says of a task has its time in it. */
 const options = { realm: "tasks", directory: createDirectory(signer) };
 
 async function startFastify(baseUrl: string): Promise<string> {
-  const agents = agentIdentityAuth(baseUrl, options);
-  const admins = agents.restrictTo({ forcedChatgptWorkspaceId: "acct-1" });
-
   const app = Fastify();
-  app.decorateRequest("agentIdentity");
-  app.setErrorHandler(async (error, _request, reply) => {
-    const answer = agentIdentityErrorResponse(error);
-    if (answer === undefined) throw error;
-    return reply
-      .code(answer.status)
-      .headers(Object.fromEntries(answer.headers))
-      .send(await answer.text());
-  });
-  app.addHook("onRequest", async (request) => {
-    request.agentIdentity = await agents.authenticate(request.raw);
-  });
-  app.get("/", (request) => request.agentIdentity);
+  await app.register(fastifyAdapter.agentIdentityAuth, { baseUrl, ...options });
+  app.setErrorHandler(fastifyAdapter.agentIdentityErrorHandler());
+  app.addHook("onRequest", app.agents);
+  app.get("/", (request) => fastifyAdapter.agentOf(request));
   app.post("/", (request) => request.body);
-  app.get("/acct-1", { onRequest: ({ raw }) => admins.authenticate(raw) }, (request) => {
-    return request.agentIdentity;
-  });
+  const onRequest = app.agents.restrictTo({ forcedChatgptWorkspaceId: "acct-1" });
+  app.get("/acct-1", { onRequest }, (request) => request.agentIdentity);
   app.get("/throws", () => {
     throw new Error("mine");
   });
@@ -138,4 +119,25 @@ test("errors that are not ours are Fastify's: a handler's own throw, and what lo
   const imitated = await send(`${url}/imitates`, bearer(token));
   expect(imitated.headers["www-authenticate"]).toBeUndefined();
   expect(JSON.parse(imitated.body)).toMatchObject({ statusCode: 401, error: "Unauthorized", message: "imitation" });
+});
+
+test("without the error handler, Fastify's own keeps status, code and headers", async () => {
+  const { baseUrl } = await startBackend();
+  const app = Fastify();
+  onTestFinished(() => app.close());
+  await app.register(fastifyAdapter.agentIdentityAuth, { baseUrl });
+  app.get("/", { onRequest: app.agents }, () => "x");
+  app.get("/open", (request) => fastifyAdapter.agentOf(request));
+  const refused = await app.inject("/");
+  expect(refused.statusCode).toBe(401);
+  expect(refused.headers).toMatchObject({
+    "www-authenticate": 'Bearer realm="agent-identity"',
+    "cache-control": "no-store",
+  });
+  expect(refused.json()).toMatchObject({ statusCode: 401, code: "credentials_missing" });
+  const open = await app.inject("/open");
+  expect(open.json()).toMatchObject({
+    statusCode: 500,
+    message: expect.stringContaining("onRequest: app.agents") as string,
+  });
 });

@@ -1,4 +1,4 @@
-/** The recipe of the README for MCP servers, with the official SDK at both ends. */
+/** MCP servers, with the official SDK 1 at both ends. SDK 2 is in `test/mcp`. */
 
 import { inspect } from "node:util";
 import {
@@ -8,48 +8,45 @@ import {
 import { Client } from "@modelcontextprotocol/sdk/client/index.js";
 import { StreamableHTTPClientTransport } from "@modelcontextprotocol/sdk/client/streamableHttp.js";
 import { McpServer } from "@modelcontextprotocol/sdk/server/mcp.js";
-import { localhostHostValidation } from "@modelcontextprotocol/sdk/server/middleware/hostHeaderValidation.js";
+import {
+  InsufficientScopeError,
+  InvalidTokenError,
+  ServerError,
+} from "@modelcontextprotocol/sdk/server/auth/errors.js";
+import { requireBearerAuth } from "@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js";
 import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/streamableHttp.js";
 import express from "express";
-import { expect, onTestFinished, test } from "vitest";
-import { agentIdentityAuth, agentIdentityErrorHandler, type AgentIdentityAuthOptions } from "../../src/index.js";
+import { describe, expect, onTestFinished, test } from "vitest";
+import { agentIdentityAuth, agentOf, type McpAuthOptions, type McpErrorClasses } from "../../src/mcp.js";
 import { agentPrivateKey, mint } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { listen, startBackend } from "../support/servers.js";
 
 /** Its only tool answers with the identity; `given` collects all that the tool was given. */
-async function startMcpServer(options?: AgentIdentityAuthOptions) {
+async function startMcpServer(options?: Partial<McpAuthOptions>) {
   const given: { authInfo?: unknown }[] = [];
   const createServer = () => {
     const server = new McpServer({ name: "tasks", version: "1.0.0" });
     server.registerTool("whoami", { description: "Which agent is calling" }, (extra) => {
       given.push(extra);
-      return { content: [{ type: "text", text: JSON.stringify(extra.authInfo?.extra?.["agentIdentity"]) }] };
+      return { content: [{ type: "text", text: JSON.stringify(agentOf(extra.authInfo)) }] };
     });
     return server;
   };
 
   const { baseUrl } = await startBackend();
-  const app = express().use(localhostHostValidation());
+  const app = express();
   const mcpUrl = `${(await listen(app)).url}/mcp`;
-  const resourceMetadata = new URL("/.well-known/oauth-protected-resource/mcp", mcpUrl).href;
-  const agents = agentIdentityAuth(baseUrl, { ...options, resourceMetadata });
-
-  app.get("/.well-known/oauth-protected-resource/mcp", (_req, res) => {
-    res.json({ resource: mcpUrl, bearer_methods_supported: ["header"] });
-  });
-  app.post("/mcp", async (req, res) => {
-    const agentIdentity = await agents.authenticate(req);
-    const { agentRuntimeId: clientId, expiresAt } = agentIdentity;
-    const auth = { token: "", clientId, scopes: [], expiresAt, extra: { agentIdentity } };
+  const agents = agentIdentityAuth(baseUrl, { ...options, resource: mcpUrl });
+  app.use(agents.metadata());
+  app.post("/mcp", agents, async (req, res) => {
     const server = createServer();
     res.on("close", () => void server.close());
     const transport = new StreamableHTTPServerTransport();
     await server.connect(transport);
-    await transport.handleRequest(Object.assign(req, { auth }), res);
+    await transport.handleRequest(req, res);
   });
   app.all("/mcp", (_req, res) => res.status(405).set("Allow", "POST").end());
-  app.use(agentIdentityErrorHandler());
   return { mcpUrl, given };
 }
 
@@ -155,4 +152,127 @@ test("a client with an AgentAssertion is known by its task too", async () => {
   const { mcpUrl } = await startMcpServer({ directory: createDirectory(signer) });
   const client = await connect(mcpUrl, { Authorization: assertion(signer) });
   expect(await whoami(client)).toMatchObject({ agentRuntimeId: "agent-2", taskId: "task-1" });
+});
+
+test.each(["GET", "HEAD", "OPTIONS", "POST"])("the metadata, by %s: the same on Node and on fetch", async (method) => {
+  const { mcpUrl } = await startMcpServer();
+  const metadata = agentIdentityAuth("https://gw.example", { resource: mcpUrl }).metadata();
+  const path = "/.well-known/oauth-protected-resource/mcp";
+  expect(metadata.url).toBe(new URL(path, mcpUrl).href);
+  const [byNode, byFetch] = [
+    await fetch(metadata.url, { method }),
+    metadata.fetch(new Request(metadata.url, { method })),
+  ];
+  const status = { GET: 200, HEAD: 200, OPTIONS: 204, POST: 405 }[method];
+  for (const answer of [byNode, byFetch ?? expect.fail()]) {
+    expect(answer.status).toBe(status);
+    expect(answer.headers.get("access-control-allow-origin")).toBe("*");
+    const body = await answer.text();
+    if (method !== "GET") expect(body).toBe("");
+    else expect(JSON.parse(body)).toEqual({ resource: mcpUrl, bearer_methods_supported: ["header"] });
+  }
+  expect(metadata.fetch(new Request(new URL("/other", mcpUrl)))).toBeUndefined();
+});
+
+test("the path of the metadata follows the resource (RFC 9728 §3.1)", () => {
+  const urlOf = (resource: string | URL) => agentIdentityAuth("https://gw.example", { resource }).metadata().url;
+  const wellKnown = "https://tasks.example/.well-known/oauth-protected-resource";
+  expect(urlOf("https://tasks.example")).toBe(wellKnown);
+  expect(urlOf(new URL("https://tasks.example/"))).toBe(wellKnown);
+  expect(urlOf("https://tasks.example/a/mcp?x=1")).toBe(`${wellKnown}/a/mcp?x=1`);
+});
+
+test.each<[unknown, string]>([
+  [undefined, "resource must be"],
+  [{}, "resource must be"],
+  [{ resource: "http://tasks.example/mcp" }, "resource must be"],
+  [{ resource: "/mcp" }, "resource must be"],
+  [{ resource: "https://u:p@tasks.example/mcp" }, "resource must be"],
+  [
+    { resource: "https://tasks.example/mcp", credentialsRequired: false },
+    "MCP servers have no option credentialsRequired",
+  ],
+  [{ resource: "https://tasks.example/mcp", keepCredentials: true }, "MCP servers have no option keepCredentials"],
+  [{ resource: "https://tasks.example/mcp", scopes: [] }, 'there is no option "scopes"'],
+])("options are checked: %o", (options, message) => {
+  expect(() => agentIdentityAuth("https://gw.example", options as McpAuthOptions)).toThrow(message);
+});
+
+test("agentOf names the missing gate", () => {
+  for (const authInfo of [undefined, {}, { extra: {} }]) expect(() => agentOf(authInfo)).toThrow("put the gate of");
+});
+
+test("protect hands on a request without its token, and authenticate takes it out of a Node request", async () => {
+  const { baseUrl } = await startBackend();
+  const agents = agentIdentityAuth(baseUrl, { resource: "https://tasks.example/mcp" });
+  const token = mint();
+  const handler = agents.protect((request, authInfo, extra: string) =>
+    Response.json([request.headers.get("authorization"), authInfo.clientId, agentOf(authInfo).accountId, extra]),
+  );
+  const request = new Request("https://tasks.example/mcp", { headers: bearer(token) });
+  expect(await (await handler(request, "more")).json()).toEqual([null, "agent-1", "acct-1", "more"]);
+  const headers = { authorization: `Bearer ${token}` };
+  expect(await agents.authenticate({ headers })).toMatchObject({ clientId: "agent-1", token: "", scopes: [] });
+  expect(headers.authorization).toMatch(/^Bearer hidden\./);
+  expect(await agents.authenticate(request)).toMatchObject({ resource: new URL("https://tasks.example/mcp") });
+});
+
+test("a request whose auth cannot be set goes to the error handling", async () => {
+  const { baseUrl } = await startBackend();
+  const agents = agentIdentityAuth(baseUrl, { resource: "https://tasks.example/mcp" });
+  const req = Object.defineProperty({ headers: { authorization: `Bearer ${mint()}` } }, "auth", {
+    get: () => undefined,
+  });
+  const res = { headersSent: false, statusCode: 200, setHeader: () => undefined, end: () => undefined };
+  const error = await new Promise((resolve) => {
+    agents(req, res, resolve);
+  });
+  expect(error).toMatchObject({ message: "req.auth cannot be set: other code has defined it" });
+});
+
+describe("the SDK's own gate", () => {
+  const classes = { InvalidTokenError, InsufficientScopeError, ServerError };
+  async function ask(headers: Record<string, string>, { outage = false } = {}) {
+    const backend = await startBackend();
+    if (outage) backend.answer = (_req, res) => res.writeHead(500).end();
+    const agents = agentIdentityAuth(backend.baseUrl, { resource: "https://tasks.example/mcp" });
+    const app = express().use(requireBearerAuth({ verifier: agents.tokenVerifier(classes) }), (req, res) => {
+      res.json(req.auth);
+    });
+    const answer = await fetch((await listen(app)).url, { headers });
+    return {
+      status: answer.status,
+      challenge: answer.headers.get("www-authenticate"),
+      body: (await answer.json()) as object,
+    };
+  }
+
+  test("lets a good token in, also one that expired within the tolerance", async () => {
+    const body = { token: "", clientId: "agent-1", scopes: [], extra: { agentIdentity: { accountId: "acct-1" } } };
+    expect(await ask(bearer(mint()))).toMatchObject({ status: 200, body });
+    const justExpired = mint({ exp: Math.floor(Date.now() / 1000) - 30 });
+    expect(await ask(bearer(justExpired))).toMatchObject({ status: 200 });
+  });
+
+  test.each<[string, Record<string, string>]>([
+    ["no JWT", bearer("abc")],
+    ["an expired one", bearer(mint({ exp: 1 }))],
+    ["a forged one", bearer(`${mint().slice(0, -4)}AAAA`)],
+    ["none", {}],
+  ])("answers %s with 401 and a challenge", async (_, headers) => {
+    expect(await ask(headers)).toMatchObject({
+      status: 401,
+      challenge: expect.stringContaining('error="invalid_token"') as string,
+      body: { error: "invalid_token" },
+    });
+  });
+
+  test("answers 500 in an outage, because it knows no 503", async () => {
+    expect(await ask(bearer(mint()), { outage: true })).toMatchObject({ status: 500, body: { error: "server_error" } });
+  });
+
+  test.each([undefined, {}, { InvalidTokenError }, { OAuthError: "x" }])("refuses the classes %o", (given) => {
+    const agents = agentIdentityAuth("https://gw.example", { resource: "https://tasks.example/mcp" });
+    expect(() => agents.tokenVerifier(given as unknown as McpErrorClasses)).toThrow("tokenVerifier takes");
+  });
 });

@@ -3,23 +3,31 @@ import { adapters, resourceMetadata, signer } from "../support/adapter-servers.j
 import { assertion } from "../support/assertions.js";
 import { expectFailure, MESSAGES } from "../support/refusals.js";
 import { bearer, expectAnswer, REQUESTS, token, type SentHeaders } from "../support/request-table.js";
-import { listen, send, startBackend } from "../support/servers.js";
+import { listen, send, startBackend, type Answer } from "../support/servers.js";
 
-describe.each(adapters)("%s", (_, { ofRequest, createServer }) => {
+describe.each(adapters)("%s", (_, { ofRequest, ofMcp = false, createServer }) => {
+  const metadata = `resource_metadata="${resourceMetadata}"`;
+  const requests = REQUESTS.filter(([, , , path = ""]) => !ofMcp || !path.startsWith("/optional"));
+
   async function start() {
     const backend = await startBackend();
     const { url } = await listen(createServer(backend.baseUrl));
-    return {
-      backend,
-      ask: (path: string, headers?: SentHeaders, method?: string) => send(url + path, headers, method),
+    /** Without the URL of the metadata, which MCP has in every challenge. */
+    const ask = async (path: string, headers?: SentHeaders, method?: string): Promise<Answer> => {
+      const answer = await send(url + path, headers, method);
+      const challenge = answer.headers["www-authenticate"];
+      if (!ofMcp || challenge === undefined) return answer;
+      expect(challenge.endsWith(`, ${metadata}`)).toBe(true);
+      return { ...answer, headers: { ...answer.headers, "www-authenticate": challenge.replace(`, ${metadata}`, "") } };
     };
+    return { backend, url, ask };
   }
 
   test("answers each request of the table as it should, and a second time too", async () => {
     const { backend, ask } = await start();
     for (const [name, headers, expected, path = "/required", expectedOfRequest = expected] of [
-      ...REQUESTS,
-      ...REQUESTS,
+      ...requests,
+      ...requests,
     ]) {
       const answer = await ask(path, headers);
       expect(() => {
@@ -46,10 +54,9 @@ describe.each(adapters)("%s", (_, { ofRequest, createServer }) => {
   });
 
   test("has realm and resource metadata in every challenge", async () => {
-    const { ask } = await start();
+    const { url } = await start();
     const challengeFor = async (headers: SentHeaders) =>
-      (await ask("/assertions", headers)).headers["www-authenticate"];
-    const metadata = `resource_metadata="${resourceMetadata}"`;
+      (await send(`${url}/assertions`, headers)).headers["www-authenticate"];
     expect(await challengeFor({})).toBe(`Bearer realm="tasks", ${metadata}`);
     expect(await challengeFor(bearer("abc"))).toBe(
       `Bearer realm="tasks", error="invalid_token", error_description="${MESSAGES.token_malformed[1]}", ${metadata}`,

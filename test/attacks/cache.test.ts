@@ -186,7 +186,7 @@ async function startRotating(keys: unknown[]) {
   return {
     token,
     verifier,
-    async replaceKeys(replacement: unknown[]) {
+    replaceKeys: async (replacement: unknown[]) => {
       backend.keys = replacement;
       // An unknown kid makes the resolver look again.
       expect(await verdictOf(mint({}, stranger), verifier)).toBe("key_untrusted");

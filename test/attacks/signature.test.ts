@@ -66,7 +66,7 @@ const TAILS: [string, Signer][] = [
   ["with an indefinite length", tail("3080300d060960864801650304020105000420", sha256, "0000")],
   ["with NULL in BER", tail("3032300e06096086480165030402010581000420")],
   ["with a string that is constructed", tail("3033300d0609608648016503040201050024220420")],
-  ["with garbage for parameters", tail(`303b301706096086480165030402010${"40a"}${"00".repeat(10)}0420`)],
+  ["with garbage for parameters", tail(`303b30170609608648016503040201040a${"00".repeat(10)}0420`)],
   ["with garbage within", tail("3035300d060960864801650304020105000420", sha256, "deadbeef")],
   ["with garbage behind", tail(RIGHT, sha256, "deadbeef")],
   ["with zeros behind", tail(RIGHT, sha256, "00".repeat(8))],

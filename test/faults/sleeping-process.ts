@@ -3,7 +3,7 @@
 import { createVerifier } from "../../src/index.js";
 
 const [baseUrl = "", token = ""] = process.argv.slice(2);
-const jwks = { cacheMaxAge: 1_500, staleIfErrorDuration: 500, timeoutDuration: 100 };
+const jwks = { cacheMaxAge: 1_500, staleIfErrorDuration: 500, timeoutDuration: 400 };
 const verifier = createVerifier(baseUrl, { jwks });
 process.on("message", () => {
   const answer = (refused: boolean) => process.send?.({ refused, lastError: verifier.jwks.status().lastError });

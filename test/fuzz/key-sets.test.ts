@@ -189,8 +189,10 @@ test("an answer of the endpoint is a good key set, or counts for nothing", async
   const good = mint({ exp: nextMonth }, { ...signingKey, kid: "a" });
   const give =
     ({ status, headers, body, raw }: Answer): RequestListener =>
-    (req, res) =>
-      void (raw ? req.socket.end(body) : res.writeHead(status, headers).end(body));
+    (req, res) => {
+      if (raw) req.socket.end(body);
+      else res.writeHead(status, headers).end(body);
+    };
   await fuzz(100, { kept: 0.2, replaced: 0.15 }, fc.record({ answer, signed }), async ({ answer, signed }) => {
     // A set is old at once, so that each `ready()` asks; an old one serves on while the endpoint fails.
     const verifier = createVerifier(backend.baseUrl, { jwks: { cacheMaxAge: 1, timeoutDuration: 2_000 } });

@@ -127,7 +127,7 @@ const file = usually(
   whole.map((all) => bytesOfText(`\ufeff${all}`)),
 );
 
-const { verify } = createVerifier(base, { jwks });
+const verifier = createVerifier(base, { jwks });
 /** @returns the code of an error that has nothing of the file or of what was given in it */
 function codeOf(error: unknown, ...texts: string[]): string {
   const sent = { texts: texts.flatMap((each) => sentWith(each).texts) };
@@ -154,14 +154,14 @@ test("auth.json holds credentials that are good, or the error names it, and it i
       const { mode, apiKey, identity } = loaded as { mode: string; apiKey?: string; identity?: object };
       expect(status).toMatchObject({ mode });
       if (mode === "apikey") expect(apiKey).toBe(content.OPENAI_API_KEY);
-      else expect(identity).toEqual(await verify(content.agent_identity ?? ""));
+      else expect(identity).toEqual(await verifier.verify(content.agent_identity ?? ""));
       const secret = (mode === "apikey" ? content.OPENAI_API_KEY : content.agent_identity) ?? "";
       if (secret.length > 20)
         expect(inspect([loaded, status]) + JSON.stringify([loaded, status])).not.toContain(secret);
       ending = mode;
     }
 
-    const isGood = !((await settled(verify(token.trim()))) instanceof Error);
+    const isGood = !((await settled(verifier.verify(token.trim()))) instanceof Error);
     for (const [secret, login, mayBe] of [
       [key, loginWithApiKey, key.trim() !== ""],
       [token, loginWithAccessToken, isGood],

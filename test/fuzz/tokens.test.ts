@@ -13,7 +13,7 @@ import { fuzz, settled } from "./budget.js";
 import { json, mutated, nextMonth, oneOf, text, usually } from "./values.js";
 
 const keySet = { keys: [signingKey.jwk, secondKey.jwk, { ...signingKey.jwk, kid: "enc", use: "enc" }] };
-const { verify } = createVerifier("https://gw.example", { jwks: { keySet } });
+const verifier = createVerifier("https://gw.example", { jwks: { keySet } });
 const getKey = createLocalJWKSet(keySet as never);
 const usualOptions = { issuer: claims().iss, audience: claims().aud, algorithms: ["RS256"], clockTolerance: 60 };
 
@@ -27,7 +27,7 @@ const changed = mutated(oneOf(...good, mint({ exp: now() - 3_600 })));
 
 /** Asks twice, so that a remembered verdict is seen too. */
 async function verdictOf(token: unknown): Promise<string> {
-  const outcomes = [await settled(verify(token as string)), await settled(verify(token as string))];
+  const outcomes = [await settled(verifier.verify(token as string)), await settled(verifier.verify(token as string))];
   const [verdict, again] = outcomes.map((outcome) =>
     outcome instanceof Error ? expectRefusal(outcome, sentWith(token)) : "accepted",
   );

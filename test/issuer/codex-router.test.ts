@@ -9,8 +9,9 @@ import { text } from "node:stream/consumers";
 import express from "express";
 import express4 from "express4";
 import { describe, expect, onTestFinished, test } from "vitest";
-import { createIssuer, type IssuerRouter, type IssuerStore } from "../../src/issuer.js";
+import { createIssuer, type IssuerRouter } from "../../src/issuer.js";
 import { timestamp } from "../support/assertions.js";
+import { TextStore } from "../support/text-store.js";
 import { listen } from "../support/servers.js";
 
 interface Asked {
@@ -91,40 +92,22 @@ const protocols: [string, Protocol][] = [
 ];
 
 /** Says `asked` for each call, which then waits while it is held. */
-class SlowStore extends EventEmitter implements IssuerStore {
-  readonly #entries = new Map<string, unknown>();
-  #held: Promise<void> | undefined;
-  #heldCall: "get" | "set" | undefined;
+class SlowStore extends TextStore {
+  readonly events = new EventEmitter();
 
   /** Gives what lets go. */
   hold(call: "get" | "set"): () => void {
     let release: () => void = nothing;
-    this.#heldCall = call;
-    this.#held = new Promise((resolve) => (release = resolve));
+    const held = new Promise<void>((resolve) => (release = resolve));
+    this.before = (called) => {
+      if (called !== call) return undefined;
+      this.events.emit("asked");
+      return held;
+    };
     return () => {
-      this.#held = undefined;
+      this.before = nothing;
       release();
     };
-  }
-
-  async #wait(call: "get" | "set"): Promise<void> {
-    if (this.#held === undefined || call !== this.#heldCall) return;
-    this.emit("asked");
-    await this.#held;
-  }
-
-  async get(key: string): Promise<unknown> {
-    await this.#wait("get");
-    return this.#entries.get(key);
-  }
-
-  async set(key: string, value: unknown): Promise<void> {
-    await this.#wait("set");
-    this.#entries.set(key, value);
-  }
-
-  delete(key: string): void {
-    this.#entries.delete(key);
   }
 }
 
@@ -247,7 +230,7 @@ describe.each(protocols)("over %s", (_name, protocol) => {
         router(req, res);
       });
       const release = store.hold(call);
-      const asked = once(store, "asked");
+      const asked = once(store.events, "asked");
       const answer = ask(asks[route]);
       await asked;
       const res = answered as unknown as Response;
@@ -327,7 +310,7 @@ describe.each(protocols)("over %s", (_name, protocol) => {
       else if (stage !== "asked") reached.count();
       if (stage !== "late") router(req, res);
     });
-    store.on("asked", reached.count);
+    store.events.on("asked", reached.count);
     const release = store.hold("get");
     const bodies = { request: [], readable: [body.slice(0, body.length / 2)], asked: [body], late: [] };
     const sockets = Array.from({ length: 200 }, open);

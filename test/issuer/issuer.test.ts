@@ -1,23 +1,20 @@
 import { createPrivateKey, createPublicKey, createSecretKey, generateKeyPairSync, sign } from "node:crypto";
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import KeyvRedis from "@keyv/redis";
 import express from "express";
 import { Keyv } from "keyv";
-import { KeyvFile } from "keyv-file";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { exportJwk } from "../../src/protocol/jwk.js";
 import { agentIdentityAuth, createVerifier } from "../../src/index.js";
-import { createIssuer, type Issuer, type IssuerOptions, type IssuerStore, type MintClaims } from "../../src/issuer.js";
+import { createIssuer, type Issuer, type IssuerOptions, type KeyvStore, type MintClaims } from "../../src/issuer.js";
 import { loadAuth } from "../../src/login.js";
 import { createTestIssuer, type TestClaims } from "../../src/testing.js";
-import { minutes, takeOverClock } from "../faults/clock.js";
+import { takeOverClock } from "../faults/clock.js";
 import { now, signingKey } from "../support/agents.js";
 import { timestamp } from "../support/assertions.js";
 import { createCodexHome } from "../support/homes.js";
 import { redisIsInstalled, startRedis } from "../support/redis.js";
 import { listen } from "../support/servers.js";
+import { TextStore } from "../support/text-store.js";
 
 const base = "https://chatgpt.com/backend-api";
 const somebody: MintClaims = { accountId: "acct-1", chatgptUserId: "user-1" };
@@ -65,7 +62,7 @@ describe("mint", () => {
       planType: "edu",
       chatgptAccountIsFedramp: true,
       issuedAt: 1_700_000_000,
-      expiresAt: 4_000_000_000,
+      expiresAt: now() + 3_600,
       notBefore: 1_600_000_000,
     });
     const verifier = await verifierOf(issuer, { issuer: "https://gw.example", audience: "gateway" });
@@ -77,7 +74,7 @@ describe("mint", () => {
       planType: "edu",
       chatgptAccountIsFedramp: true,
       issuedAt: 1_700_000_000,
-      expiresAt: 4_000_000_000,
+      expiresAt: expect.closeTo(now() + 3_600, -1) as number,
     });
     expect(payloadOf(token)).toMatchObject({ nbf: 1_600_000_000 });
     expect(payloadOf((await issuer.mint({ ...somebody, lifetime: 60 })).token)["exp"]).toBeLessThan(now() + 62);
@@ -133,19 +130,37 @@ describe("mint", () => {
   });
 
   test("keeps the public half of the agent's key only", async () => {
-    const entries = new Map<string, unknown>();
-    const issuer = await createIssuer({ store: entries });
+    const store = new TextStore();
+    const issuer = await createIssuer({ store });
     const { token, agentRuntimeId } = await issuer.mint(somebody);
-    const stored = JSON.stringify([...entries].filter(([name]) => name.includes(agentRuntimeId)));
-    expect(stored).toContain('"crv":"Ed25519"');
-    expect(stored).not.toContain('"d"');
+    const stored = JSON.stringify([...store.entries].filter(([name]) => name.includes(agentRuntimeId)));
+    expect(stored).toContain('\\"crv\\":\\"Ed25519\\"');
+    expect(stored).not.toContain('\\"d\\"');
     expect(stored).not.toContain(String(payloadOf(token)["agent_private_key"]));
   });
 });
 
 describe("options", () => {
   test.each<[unknown, RegExp]>([
-    [{ store: {} }, /store must be a store with get\(\), set\(\) and delete\(\)/],
+    ...[{}, new Map(), new TextStore().entries].map((store): [unknown, RegExp] => [
+      { store },
+      /store must be a store with get\(\), set\(\), delete\(\) and compareAndSet\(\), such as redisStore\(client\)/,
+    ]),
+    [{ store: new Keyv() }, /a Keyv cannot compare and set, so it cannot hold signing keys: pass signingKeys/],
+    ...[
+      new Keyv({ store: new KeyvRedis("redis://127.0.0.1:1") }),
+      new Keyv({ store: new KeyvRedis("redis://127.0.0.1:1"), throwOnErrors: true }),
+      new Keyv({ store: new KeyvRedis("redis://127.0.0.1:1", { throwOnErrors: true }) }),
+    ].map((store): [unknown, RegExp] => [
+      { store, signingKeys: [signingKey] },
+      /write new Keyv\(\{ store: new KeyvRedis\(url, \{ throwOnErrors: true \}\), throwOnErrors: true \}\)/,
+    ]),
+    [{ signingKeys: [signingKey, signingKey] }, /signingKeys\[1\] has the kid of another one/],
+    [{ signingKeys: [signingKey], rotateEvery: 1e6 }, /rotateEvery is for stored keys/],
+    [{ rotateEvery: 302_999 }, /rotateEvery must be at least 303000 seconds/],
+    ...["", "a:b", "{a}", "x".repeat(65), 1].map((name): [unknown, RegExp] => [{ name }, /name must be 1 to 64 of/]),
+    [{ maxLifetime: 0 }, /maxLifetime must be an integer/],
+    [{ taskLifetime: 1.5 }, /taskLifetime must be an integer/],
     [{ signingKeys: [] }, /signingKeys must be a list of at least one key/],
     [{ signingKeys: [{ privateKey: { kty: "RSA" } }] }, /signingKeys\[0\].privateKey must be a private RSA key/],
     ...[
@@ -175,57 +190,17 @@ describe("signing keys", () => {
     expect(Object.keys(keys[0] ?? {}).sort()).toEqual(["alg", "e", "kid", "kty", "n", "use"]);
   });
 
-  test("rotate: published first, signing after the overlap, served as long as a token of theirs lives", async () => {
-    const clock = takeOverClock();
-    const issuer = await createIssuer();
-    const kids = async () => (await issuer.jwks()).keys.map(({ kid }) => kid);
-    const kidOf = (token: string) =>
-      (JSON.parse(Buffer.from(token.split(".")[0] ?? "", "base64url").toString()) as { kid: string }).kid;
-    const old = await issuer.mint({ ...somebody, lifetime: 3600 });
-    const [oldKid = ""] = await kids();
-
-    await issuer.rotateKey();
-    const [, newKid = ""] = await kids();
-    expect(await kids()).toEqual([oldKid, newKid]);
-    expect(kidOf((await issuer.mint({ ...somebody, lifetime: 60 })).token)).toBe(oldKid);
-
-    clock.advance(minutes(10));
-    expect(kidOf((await issuer.mint(somebody)).token)).toBe(newKid);
-    clock.advance(minutes(49));
-    expect(await kids()).toEqual([oldKid, newKid]);
-    expect(await (await verifierOf(issuer)).verify(old.token)).toMatchObject({ accountId: "acct-1" });
-    clock.advance(minutes(5)); // verifiers may tolerate five minutes past the token's end
-    expect(await kids()).toEqual([oldKid, newKid]);
-    clock.advance(minutes(2));
-    expect(await kids()).toEqual([newKid]);
-  });
-
-  test("rotate at once, and again within the second: the latest signs", async () => {
-    const issuer = await createIssuer();
-    const verifiable = [await issuer.mint(somebody)];
-    for (let i = 0; i < 3; i++) {
-      await issuer.rotateKey({ delay: 0 });
-      verifiable.push(await issuer.mint(somebody));
-    }
-    const verifier = await verifierOf(issuer);
-    for (const { token } of verifiable) expect(await verifier.verify(token)).toBeTruthy();
-    expect((await issuer.jwks()).keys).toHaveLength(4);
-    await expect(issuer.rotateKey({ delay: -1 })).rejects.toThrow(/delay must be an integer/);
-  });
-
-  test("may be given: the first signs, all are published, nothing is stored, and rotating is by giving others", async () => {
-    const entries = new Map<string, unknown>();
+  test("may be given: the first signs, and all are published", async () => {
     const other = generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey;
     const signingKeys = [{ kid: "mine", privateKey: signingKey.privateKey }, { privateKey: exportJwk(other) }];
-    const issuer = await createIssuer({ store: entries, signingKeys: signingKeys });
+    const issuer = await createIssuer({ signingKeys });
     const { keys } = await issuer.jwks();
     expect(keys[0]?.kid).toBe("mine");
     expect(keys[1]?.kid).toMatch(/^[\w-]{43}$/);
+    for (const key of keys) expect(key).not.toHaveProperty("d");
     const { token } = await issuer.mint(somebody);
     expect(Buffer.from(token.split(".")[0] ?? "", "base64url").toString()).toContain('"kid":"mine"');
     expect(await (await verifierOf(issuer)).verify(token)).toBeTruthy();
-    expect([...entries.keys()].join()).not.toMatch(/signing-keys|last-expiry/);
-    await expect(issuer.rotateKey()).rejects.toThrow(/signingKeys were given/);
   });
 });
 
@@ -256,94 +231,159 @@ async function register(url: string, id: string, body: unknown, init: RequestIni
   return { status, headers, body: (await response.json()) as { task_id?: string; error?: { code: string } } };
 }
 
-describe("the store", () => {
-  const stores: [string, () => Promise<() => IssuerStore>][] = [
-    [
-      "Keyv in memory",
-      () => {
-        const entries = new Map<string, unknown>();
-        return Promise.resolve(() => new Keyv({ store: entries }));
-      },
-    ],
-    [
-      "a file",
-      () => {
-        const directory = mkdtempSync(join(tmpdir(), "agent-identity-auth-issuer-"));
-        onTestFinished(() => {
-          rmSync(directory, { recursive: true });
-        });
-        return Promise.resolve(
-          () => new Keyv({ store: new KeyvFile({ filename: join(directory, "store"), writeDelay: 0 }) }),
-        );
-      },
-    ],
-  ];
-  if (redisIsInstalled) {
-    stores.push([
-      "Redis",
-      async () => {
-        const url = await startRedis();
-        return () => {
-          const keyv = new Keyv({ store: new KeyvRedis(url) });
-          onTestFinished(() => keyv.disconnect());
-          return keyv;
-        };
-      },
-    ]);
-  }
+test("a restart keeps tokens, agents and tasks, and a second process serves the same", async () => {
+  const store = new TextStore();
+  const before = await createIssuer({ store });
+  const { token, agentRuntimeId } = await before.mint(somebody);
+  const registered = await register(await serve(before), agentRuntimeId, registration(token));
+  expect(registered.status).toBe(200);
 
-  test.each(stores)(
-    "%s: a restart keeps tokens, agents and tasks; a second process serves the same",
-    async (name, prepare) => {
-      const open = await prepare();
-      const before = await createIssuer({ store: open() });
-      const { token, agentRuntimeId } = await before.mint(somebody);
-      const url = await serve(before);
-      const registered = await register(url, agentRuntimeId, registration(token));
-      expect(registered.status).toBe(200);
+  const after = await createIssuer({ store });
+  expect(await after.jwks()).toEqual(await before.jwks());
+  expect(await (await verifierOf(after)).verify(token)).toMatchObject({ agentRuntimeId });
+  expect(await after.directory.findAgent(agentRuntimeId)).toMatchObject({ accountId: "acct-1" });
+  expect(await after.directory.findTask(registered.body.task_id ?? "")).toMatchObject({ agentRuntimeId });
+  expect((await register(await serve(after), agentRuntimeId, registration(token))).body).toEqual(registered.body);
+  await after.revokeAgent(agentRuntimeId);
+  expect(await before.directory.findAgent(agentRuntimeId)).toBeUndefined();
+});
 
-      const after = await createIssuer({ store: open() });
-      expect(await after.jwks()).toEqual(await before.jwks());
-      expect(await (await verifierOf(after)).verify(token)).toMatchObject({ agentRuntimeId });
-      expect(await after.directory.findAgent(agentRuntimeId)).toMatchObject({ accountId: "acct-1" });
-      expect(await after.directory.findTask(registered.body.task_id ?? "")).toMatchObject({ agentRuntimeId });
-
-      if (name === "a file") return; // keyv-file reads it once: it survives a restart, and is for one process
-      await before.rotateKey({ delay: 0 });
-      expect(await after.jwks()).toEqual(await before.jwks());
-      expect((await after.jwks()).keys).toHaveLength(2);
-      await after.revokeAgent(agentRuntimeId);
-      expect(await before.directory.findAgent(agentRuntimeId)).toBeUndefined();
+test.each<[string, () => Promise<KeyvStore>]>([
+  ["in memory", () => Promise.resolve(new Keyv({ throwOnErrors: true }) as KeyvStore)],
+  [
+    "on Redis",
+    async () => {
+      const adapter = new KeyvRedis(await startRedis(), { throwOnErrors: true });
+      const keyv = new Keyv({ store: adapter, throwOnErrors: true });
+      onTestFinished(() => keyv.disconnect());
+      return keyv as KeyvStore;
     },
-  );
+  ],
+])("a Keyv %s holds agents and tasks beside given keys", async (name, open) => {
+  if (name === "on Redis" && !redisIsInstalled) return;
+  const issuer = await createIssuer({ store: await open(), signingKeys: [signingKey] });
+  const { token, agentRuntimeId } = await issuer.mint({ ...somebody, agentRuntimeId: "agent-1" });
+  const renewed = await issuer.mint({ ...somebody, agentRuntimeId });
+  const url = await serve(issuer);
+  for (const each of [token, renewed.token]) {
+    expect(await register(url, agentRuntimeId, registration(each))).toMatchObject({ status: 200 });
+  }
+  await issuer.revokeAgent(agentRuntimeId);
+  expect(await register(url, agentRuntimeId, registration(token))).toMatchObject({ status: 401 });
+});
 
-  test("shares no name with the resolver's", async () => {
-    const entries = new Map<string, unknown>();
-    const issuer = await createIssuer({ store: entries });
+describe("an agent", () => {
+  const assertionOf = (token: string, taskId: string) => {
+    const { agent_runtime_id: id = "", agent_private_key: key = "" } = payloadOf(token) as Record<string, string>;
+    const privateKey = createPrivateKey({ key: Buffer.from(key, "base64"), format: "der", type: "pkcs8" });
+    const time = timestamp();
+    const signature = sign(null, Buffer.from(`${id}:${taskId}:${time}`), privateKey).toString("base64");
+    const envelope = { agent_runtime_id: id, signature, task_id: taskId, timestamp: time };
+    return { authorization: `AgentAssertion ${Buffer.from(JSON.stringify(envelope)).toString("base64url")}` };
+  };
+
+  test("keeps the keys of its newest 8 tokens: each registers a task of its own, and its assertions pass", async () => {
+    const issuer = await createIssuer({ store: new TextStore() });
+    const url = await serve(issuer);
+    const tokens = [];
+    for (let i = 0; i < 9; i++) tokens.push((await issuer.mint({ ...somebody, agentRuntimeId: "agent-1" })).token);
+    const tasks = new Set<string>();
+    for (const [i, token] of tokens.entries()) {
+      const { status, body } = await register(url, "agent-1", registration(token));
+      expect(status).toBe(i === 0 ? 401 : 200);
+      if (i === 0) continue;
+      tasks.add(body.task_id ?? "");
+      const headers = assertionOf(token, body.task_id ?? "");
+      expect((await fetch(`${url}/backend-api/whoami`, { headers })).status).toBe(200);
+    }
+    expect(tasks.size).toBe(8);
+    expect(await issuer.directory.findAgent("agent-1")).toMatchObject({ publicKey: { kty: "OKP" } });
+  });
+
+  test("that is minted by several processes at once loses no key", async () => {
+    const store = new TextStore();
+    store.before = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 4));
+    const issuers = await Promise.all(Array.from({ length: 4 }, () => createIssuer({ store })));
+    const minted = await Promise.all(issuers.map((issuer) => issuer.mint({ ...somebody, agentRuntimeId: "agent-1" })));
+    const url = await serve(issuers[0] ?? expect.fail());
+    for (const { token } of minted) {
+      expect(await register(url, "agent-1", registration(token))).toMatchObject({ status: 200 });
+    }
+  });
+
+  test("that is revoked gets no token until it is reinstated, and its task is good again then", async () => {
+    const issuer = await createIssuer();
     const { token, agentRuntimeId } = await issuer.mint(somebody);
-    await register(await serve(issuer), agentRuntimeId, registration(token));
-    expect(entries.size).toBe(4);
-    for (const name of entries.keys()) expect(name).toMatch(/^agent-identity-auth:issuer:/);
+    const url = await serve(issuer);
+    const { body } = await register(url, agentRuntimeId, registration(token));
+    const ask = async () =>
+      (await fetch(`${url}/backend-api/whoami`, { headers: assertionOf(token, body.task_id ?? "") })).status;
+    expect(await ask()).toBe(200);
+    await issuer.revokeAgent(agentRuntimeId);
+    expect(await ask()).toBe(401);
+    await expect(issuer.mint({ ...somebody, agentRuntimeId })).rejects.toThrow(/is revoked: call reinstateAgent first/);
+    await issuer.reinstateAgent(agentRuntimeId);
+    expect(await ask()).toBe(200);
+    expect(await issuer.mint({ ...somebody, agentRuntimeId })).toMatchObject({ agentRuntimeId });
+  });
+
+  test("that is minted while it is revoked stays revoked", async () => {
+    const store = new TextStore();
+    const issuer = await createIssuer({ store });
+    await issuer.mint({ ...somebody, agentRuntimeId: "agent-1" });
+    let revoking: Promise<void> | undefined;
+    store.before = (call) => {
+      if (call === "compareAndSet") revoking ??= issuer.revokeAgent("agent-1");
+    };
+    await issuer.mint({ ...somebody, agentRuntimeId: "agent-1" });
+    await revoking;
+    expect(await issuer.directory.findAgent("agent-1")).toBeUndefined();
+    expect(await issuer.directory.find?.("agent-1", "task-1")).toEqual({ agent: undefined });
+  });
+
+  test("for which many tokens are minted at once gets all of them", async () => {
+    const issuer = await createIssuer({ store: new TextStore() });
+    const minting = Array.from({ length: 100 }, () => issuer.mint({ ...somebody, agentRuntimeId: "agent-1" }));
+    expect(new Set((await Promise.all(minting)).map(({ token }) => token)).size).toBe(100);
+  });
+
+  test.each([undefined, "", "a:b", 7, "x".repeat(129)])("with the id %j cannot be revoked", async (id) => {
+    const issuer = await createIssuer();
+    await expect(issuer.revokeAgent(id as string)).rejects.toThrow("revokeAgent takes the agentRuntimeId");
+    await expect(issuer.reinstateAgent(id as string)).rejects.toThrow("reinstateAgent takes the agentRuntimeId");
   });
 });
 
+test.each<[string, object]>([
+  ["lifetime", { lifetime: 3_601 }],
+  ["expiresAt", { expiresAt: now() + 3_700 }],
+  ["issuedAt", { issuedAt: now() + 100 }],
+])("no token lives longer than maxLifetime, by %s", async (_, claims) => {
+  for (const issuer of [await createIssuer({ maxLifetime: 3_600 }), await createTestIssuer({ maxLifetime: 3_600 })]) {
+    await expect(issuer.mint({ ...somebody, ...claims })).rejects.toThrow("would live longer than maxLifetime");
+    expect(await issuer.mint({ ...somebody, lifetime: 3_600 })).toBeTruthy();
+  }
+});
+
 describe("the router", () => {
-  test.each(["/backend-api/wham/agent-identities/jwks", "/api/codex/agent-identities/jwks", "/agent-identities/jwks"])(
-    "serves the JWKS at %s",
-    async (path) => {
-      const issuer = await createIssuer();
-      const url = await serve(issuer);
-      const response = await fetch(url + path);
-      expect(response.status).toBe(200);
-      expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
-      expect(response.headers.get("cache-control")).toBe("public, max-age=60");
-      expect(await response.json()).toEqual(await issuer.jwks());
-      const head = await fetch(`${url}${path}?x=1`, { method: "HEAD" });
-      expect([head.status, await head.text()]).toEqual([200, ""]);
-      const post = await fetch(url + path, { method: "POST" });
-      expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
-    },
-  );
+  test.each([
+    "/backend-api/wham/agent-identities/jwks",
+    "/api/codex/agent-identities/jwks",
+    "/agent-identities/jwks",
+    "/a/b/agent-identities/jwks",
+  ])("serves the JWKS at %s", async (path) => {
+    const issuer = await createIssuer();
+    const url = await serve(issuer);
+    const response = await fetch(url + path);
+    expect(response.status).toBe(200);
+    expect(response.headers.get("content-type")).toBe("application/json; charset=utf-8");
+    expect(response.headers.get("cache-control")).toBe("public, max-age=60");
+    expect(await response.json()).toEqual(await issuer.jwks());
+    const head = await fetch(`${url}${path}?x=1`, { method: "HEAD" });
+    expect([head.status, await head.text()]).toEqual([200, ""]);
+    const post = await fetch(url + path, { method: "POST" });
+    expect([post.status, post.headers.get("allow")]).toEqual([405, "GET, HEAD"]);
+  });
 
   test("passes on what is not its own, and is a listener by itself", async () => {
     const issuer = await createIssuer();
@@ -351,7 +391,8 @@ describe("the router", () => {
     for (const path of [
       "/",
       "/jwks",
-      "/x/agent-identities/jwks",
+      "/x-agent-identities/jwks",
+      "/agent-identities/jwks/x",
       "/v1/agent/a/b/task/register",
       "/v1/agent//task/register",
     ]) {
@@ -364,21 +405,13 @@ describe("the router", () => {
   });
 
   test("a store that fails is a 503, and what it said is not shown", async () => {
-    let broken = false;
-    const entries = new Map<string, unknown>();
-    const issuer = await createIssuer({
-      store: {
-        get: (key) => {
-          if (broken) throw new Error("secret");
-          return entries.get(key);
-        },
-        set: (key, value) => entries.set(key, value),
-        delete: (key) => entries.delete(key),
-      },
-    });
+    const store = new TextStore();
+    const issuer = await createIssuer({ store });
     const { token, agentRuntimeId } = await issuer.mint(somebody);
     const url = await serve(issuer);
-    broken = true;
+    store.before = () => {
+      throw new Error("secret");
+    };
     const jwks = await fetch(`${url}/agent-identities/jwks`);
     expect([jwks.status, jwks.headers.get("retry-after"), jwks.headers.get("cache-control")]).toEqual([
       503,
@@ -407,20 +440,34 @@ describe("task registration", () => {
     expect(body.task_id).toMatch(/^task-[\w-]{43}$/);
   });
 
-  test("is good for 24 h from the signed time; the same one has the same task, another one another", async () => {
+  test("lives as long as the token, and has the same task however often it is sent", async () => {
     const clock = takeOverClock();
     const issuer = await createIssuer();
     const { token, agentRuntimeId } = await issuer.mint(somebody);
     const url = await serve(issuer);
-    const first = registration(token, timestamp(-1));
-    const { body } = await register(url, agentRuntimeId, first);
-    const signedAt = Date.parse(first.timestamp) / 1000;
-    const task = { agentRuntimeId, expiresAt: signedAt + 86_400 };
-    expect(await issuer.directory.findTask(body.task_id ?? "")).toEqual(task);
-    clock.advance(minutes(4));
-    expect((await register(url, agentRuntimeId, first)).body).toEqual(body);
-    expect(await issuer.directory.findTask(body.task_id ?? "")).toEqual(task);
-    expect((await register(url, agentRuntimeId, registration(token))).body).not.toEqual(body);
+    const { body } = await register(url, agentRuntimeId, registration(token));
+    const task = { agentRuntimeId, expiresAt: payloadOf(token)["exp"] };
+    expect(await issuer.directory.findTask(body.task_id ?? "")).toMatchObject(task);
+    clock.advance(6 * 86_400_000);
+    expect((await register(url, agentRuntimeId, registration(token))).body).toEqual(body);
+    expect(await issuer.directory.findTask(body.task_id ?? "")).toMatchObject(task);
+  });
+
+  test("lives for one to two taskLifetimes where that is set, but not longer than the token", async () => {
+    const clock = takeOverClock();
+    const issuer = await createIssuer({ taskLifetime: 1_000 });
+    const { token, agentRuntimeId } = await issuer.mint({ ...somebody, lifetime: 1_500 });
+    const url = await serve(issuer);
+    const tasks = new Set<string>();
+    for (let i = 0; i < 14; i++) {
+      const { body } = await register(url, agentRuntimeId, registration(token));
+      tasks.add(body.task_id ?? "");
+      const { expiresAt = 0 } = (await issuer.directory.findTask(body.task_id ?? "")) ?? {};
+      expect(expiresAt - now() > 1_000 || expiresAt === payloadOf(token)["exp"]).toBe(true);
+      expect(expiresAt - now()).toBeLessThanOrEqual(2_000);
+      clock.advance(100_000);
+    }
+    expect(tasks.size).toBeLessThanOrEqual(3);
   });
 
   test("has another task for each agent, within the same second too", async () => {

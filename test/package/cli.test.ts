@@ -1,6 +1,7 @@
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
@@ -136,6 +137,30 @@ test("serve runs a backend, prints what works as pasted, says who calls, and lea
   expect(existsSync(tokenFile)).toBe(false);
 });
 
+test("serve --store keeps keys and agents over a restart, or says what to install", async () => {
+  const file = join(mkdtempSync(join(tmpdir(), "agent-identity-auth-serve-")), "issuer.db");
+  const start = async () => {
+    const child = spawn(process.execPath, ["dist/cli.js", "serve", "--port", "0", "--store", file]);
+    onTestFinished(() => void child.kill("SIGKILL"));
+    let output = "";
+    for (const stream of [child.stdout, child.stderr])
+      stream.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
+    await expect.poll(() => output, { timeout: 10_000 }).toMatch(/say hi|npm install better-sqlite3/);
+    const [, baseUrl, tokenFile] = /^BASE=(\S+) TOKEN_FILE=(\S+)$/m.exec(output) ?? [];
+    return baseUrl === undefined ? undefined : { child, baseUrl, token: readFileSync(tokenFile ?? "", "utf8") };
+  };
+  const first = await start();
+  if (first === undefined) return; // this Node has no driver, and the command has said what to install
+  expect((statSync(file).mode & 0o777).toString(8)).toBe("600");
+  first.child.kill("SIGINT");
+  await once(first.child, "exit");
+  const second = await start();
+  const answer = await fetch(`${second?.baseUrl ?? ""}/whoami`, {
+    headers: { Authorization: `Bearer ${first.token}` },
+  });
+  expect(await answer.json()).toMatchObject({ agentRuntimeId: "agent-demo" });
+});
+
 test("--help says what each command reads and writes", async () => {
   const { exitCode, stdout, stderr } = await command(["--help"]);
   expect([exitCode, stderr]).toEqual([0, ""]);
@@ -143,25 +168,35 @@ test("--help says what each command reads and writes", async () => {
     expect(stdout).toContain(`  ${name}`);
 });
 
-describe("wrong usage is exit 2, and repeats nothing of the command line", () => {
+describe("wrong usage is exit 2, and repeats no value of the command line", () => {
   const token = mint();
   test.each([
-    [[], /there is no such command/],
-    [["signin"], /there is no such command/],
-    [["constructor"], /there is no such command/],
+    [[], /the command is missing; commands: login, status, logout, verify, jwks-url, serve/],
+    [["signin"], /unknown command signin; commands: login, /],
+    [["logut"], /unknown command logut \(did you mean logout\?\); commands: /],
+    [["constructor"], /unknown command constructor; /],
+    [[token], /unknown command; /],
+    [["sk-secret"], /unknown command; /],
     [["login", "--base-url", "http://localhost"], /either --with-access-token or --with-api-key/],
     [["login", "--with-api-key", "--with-access-token", "--base-url", "http://localhost"], /either/],
-    [["login", "--with-access-token", token, "--base-url", "http://localhost"], /an argument too many/],
-    [["login", `--with-access-token=${token}`], /no such option, or its value/],
+    [
+      ["login", "--with-access-token", token, "--base-url", "http://localhost"],
+      /takes no arguments, only options: --with/,
+    ],
+    [["login", `--with-access-token=${token}`], /--with-access-token takes no value; options of login: /],
+    [["login", `-${token}`], /unknown option -e; options of login: /],
+    [["login", `--${token}`], /unknown option; options of login: /],
     [["status"], /--base-url is missing/],
-    [["status", "--base-url"], /no such option, or its value/],
+    [["status", "--base-url"], /--base-url needs a value; options of status: --base-url, --codex-home, --json, --help/],
+    [["status", "--base-url", "--json=no"], /--base-url needs a value/],
     [["status", "--base-url", "chatgpt.com"], /must be an absolute http\(s\) URL/],
     [["status", "--base-url", "https://user:secret@chatgpt.com"], /must not contain credentials/],
     [["verify", token, "--base-url", "http://localhost"], /standard input only/],
-    [["verify", "--token", token], /no such option/],
+    [["verify", "--token", token], /unknown option --token; options of verify: --base-url, /],
+    [["verify", "--bsae-url", token], /unknown option --bsae-url \(did you mean --base-url\?\)/],
     [["jwks-url"], /takes one base URL/],
     [["jwks-url", "http://gw.example"], /plain http/],
-    [["serve", "--port", "http"], /--port must be a port number/],
+    [["serve", "--port", "http"], /--port must be an integer of 0 to 65535/],
   ])("%j", async (args, message) => {
     const { exitCode, stdout, stderr } = await command(args);
     expect(exitCode).toBe(2);

@@ -81,6 +81,7 @@ export async function startServer(
   const { stdout } = await start(code, {
     "listen(3000)": `listen(${port}, "127.0.0.1")`,
     "port: 3000": `port: ${port}, ${code.includes("serve(") ? "hostname" : "host"}: "127.0.0.1"`,
+    'listen(3000, "localhost")': `listen(${port}, "127.0.0.1")`,
     "8080": port,
     ...replacements,
   });

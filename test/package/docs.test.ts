@@ -27,7 +27,7 @@ import { selfSign } from "../attacks/certificate.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { redisIsInstalled, startRedis } from "../support/redis.js";
 import { listen, send, sendJson, startBackend } from "../support/servers.js";
-import { answerOf, check, codeBlocks, PAGES, startServer } from "./code-blocks.js";
+import { answerOf, check, codeBlocks, PAGES, start, startServer } from "./code-blocks.js";
 
 const BASE_URL = "https://chatgpt.com/backend-api";
 const GATEWAY = "https://gw.example/backend-api";
@@ -50,6 +50,7 @@ function named<Name extends string>(page: string, marks: Record<Name, string>): 
 }
 
 const operations = named("docs/operations.md", {
+  audit: "caller.accepted",
   telemetry: "createCounter",
   log: "pino(",
   health: "/readyz",
@@ -78,6 +79,26 @@ describe("diagnostics", () => {
     const [, table = ""] = page.split(`\`${channel}\`: one for`);
     const [rows = ""] = table.split("\n\n").filter((paragraph) => paragraph.startsWith("|"));
     expect(members).toEqual(new Set([...rows.matchAll(/^\| `(\w+)`/gm)].map(([, member]) => member)));
+  });
+
+  test("the audit log says who got a token, who called and who was revoked, and holds no secret", async () => {
+    const demo = `
+    import { createVerifier } from "agent-identity-auth";
+    import { createIssuer } from "agent-identity-auth/issuer";
+    const issuer = await createIssuer();
+    const { token, agentRuntimeId } = await issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1" });
+    await createVerifier("https://gw.example", { jwks: { keySet: await issuer.jwks() } }).verify(token);
+    await issuer.revokeAgent(agentRuntimeId);
+  `;
+    const { stdout } = await start(operations.audit + demo, {});
+    const printed = await text(stdout);
+    const entries = printed
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as { type: string });
+    const types = ["key.created", "key.signs", "agent.minted", "caller.accepted", "agent.revoked"];
+    expect(entries.map(({ type }) => type)).toEqual(types);
+    expect(printed).not.toContain("eyJ");
   });
 
   test("OpenTelemetry counts requests by code, times them, and sees no token", async () => {

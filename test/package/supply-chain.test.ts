@@ -24,6 +24,7 @@ test("these packages are installed with this one, and no others", () => {
   expect(installed.map(([path]) => path.replace(/^.*node_modules\//, "")).sort()).toEqual([
     "blakejs",
     "depd",
+    "fastify-plugin",
     "http-errors",
     "inherits",
     "jose",

@@ -1,5 +1,5 @@
 import { execFile } from "node:child_process";
-import { mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
 import { promisify } from "node:util";
@@ -10,6 +10,8 @@ const directory = mkdtempSync(join(tmpdir(), "agent-identity-auth-package-"));
 const manifest = JSON.parse(readFileSync("package.json", "utf8")) as { exports: Record<string, unknown> };
 const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json");
 const specifiers = subpaths.map((subpath) => `agent-identity-auth${subpath.slice(1)}`);
+/** Those that need no framework to be installed. */
+const bareSpecifiers = specifiers.filter((specifier) => !/\/(fastify|hono)$/.test(specifier));
 let tarball = "";
 
 /** What is in the package, apart from the compiled modules of `src`. */
@@ -23,25 +25,24 @@ const FILES = [
   ...DOCS.map((page) => `docs/${page}`),
 ];
 
-/** The packages that a consumer has beside this one. Only the bare one is installed by npm: the others borrow from this project. */
-const CONSUMER_PACKAGES = {
-  bare: [],
-  express: ["express", "@types/express"],
-  koa: ["koa", "@types/koa"],
+/** Consumer projects, and the packages that they have beside this one. */
+const PROJECTS = {
+  bare: ["@types/node"],
+  frameworks: ["@types/express", "@types/koa", "@types/node", "express", "fastify", "hono", "koa"],
 };
 
 beforeAll(async () => {
   await run("npm", ["pack", "--pack-destination", directory]);
   tarball = join(directory, readdirSync(directory).find((name) => name.endsWith(".tgz")) ?? "");
-  const options = ["--prefer-offline", "--no-audit", "--no-fund"];
-  await run("npm", ["install", "--prefix", join(directory, "bare"), ...options, tarball]);
-  const installed = join(directory, "bare/node_modules/agent-identity-auth");
-  for (const [consumer, packages] of Object.entries(CONSUMER_PACKAGES)) {
-    const modules = join(directory, consumer, "node_modules");
-    mkdirSync(join(modules, "@types"), { recursive: true });
-    for (const name of ["@types/node", ...packages]) symlinkSync(resolve("node_modules", name), join(modules, name));
-    if (consumer !== "bare") symlinkSync(installed, join(modules, "agent-identity-auth"));
-  }
+  const { devDependencies } = JSON.parse(readFileSync("package.json", "utf8")) as {
+    devDependencies: Record<string, string>;
+  };
+  const installing = Object.entries(PROJECTS).map(([project, names]) => {
+    const packages = names.map((name) => `${name}@${devDependencies[name] ?? ""}`);
+    const options = ["--prefer-offline", "--no-audit", "--no-fund"];
+    return run("npm", ["install", "--prefix", join(directory, project), ...options, tarball, ...packages]);
+  });
+  await Promise.all(installing);
 });
 
 afterAll(() => {
@@ -80,7 +81,7 @@ test("the command runs through npx", async () => {
 });
 
 test.each(specifiers)("%s is imported and required", async (specifier) => {
-  const cwd = join(directory, "bare");
+  const cwd = join(directory, bareSpecifiers.includes(specifier) ? "bare" : "frameworks");
   const print = 'console.log(Object.keys(m).filter((name) => name !== "__esModule").sort().join())';
   const evaluate = (...args: string[]) => run("node", ["--no-warnings", ...args], { cwd });
   const imported = await evaluate("--input-type=module", "-e", `import * as m from "${specifier}"; ${print}`);
@@ -89,8 +90,8 @@ test.each(specifiers)("%s is imported and required", async (specifier) => {
   expect(required.stdout).toBe(imported.stdout);
 });
 
-const CONSUMERS: Record<keyof typeof CONSUMER_PACKAGES, string> = {
-  bare: specifiers
+const CONSUMERS = {
+  bare: bareSpecifiers
     .map((specifier, i) => `import * as m${String(i)} from "${specifier}"; void m${String(i)};`)
     .join("\n"),
   express: `
@@ -112,6 +113,28 @@ const CONSUMERS: Record<keyof typeof CONSUMER_PACKAGES, string> = {
     app.use((ctx) => void (ctx.body = ctx.state.agentIdentity?.accountId.toUpperCase()));
     // @ts-expect-error -- the identity is optional
     app.use((ctx) => void (ctx.body = ctx.state.agentIdentity.accountId));
+  `,
+  hono: `
+    import { Hono } from "hono";
+    import { agentIdentityAuth, agentOf } from "agent-identity-auth/hono";
+    const app = new Hono();
+    const agents = agentIdentityAuth("https://chatgpt.com/backend-api");
+    app.get("/a", agents, (c) => c.text(c.var.agentIdentity.accountId.toUpperCase() + agentOf(c).accountId));
+    const optional = agentIdentityAuth("https://chatgpt.com/backend-api", { credentialsRequired: false });
+    // @ts-expect-error -- the identity is optional
+    app.get("/b", optional, (c) => c.text(c.var.agentIdentity.accountId));
+    app.get("/c", agents.restrictTo({ forcedLoginMethod: "api" }), (c) => c.text(c.var.agentIdentity.accountId));
+  `,
+  fastify: `
+    import Fastify from "fastify";
+    import { agentIdentityAuth, agentIdentityErrorHandler, agentOf } from "agent-identity-auth/fastify";
+    const app = Fastify();
+    app.setErrorHandler(agentIdentityErrorHandler());
+    void app.register(agentIdentityAuth, { baseUrl: "https://chatgpt.com/backend-api" });
+    app.get("/a", { onRequest: app.agents }, (request) => agentOf(request).accountId.toUpperCase());
+    app.get("/b", { onRequest: app.agents.require(({ planType }) => planType === "pro") }, (request) => request.agentIdentity?.accountId);
+    // @ts-expect-error -- the identity is optional
+    app.get("/c", { onRequest: app.agents }, (request) => request.agentIdentity.accountId);
   `,
 };
 
@@ -147,7 +170,8 @@ const compilations = Object.keys(CONSUMERS).flatMap((consumer) =>
 
 /** @returns what the compiler prints; "" if it finds nothing */
 async function compile(consumer: string, { compiler, setting, file }: Setting): Promise<string> {
-  const folder = mkdtempSync(join(directory, consumer, "compile-"));
+  const project = consumer === "bare" ? "bare" : "frameworks";
+  const folder = mkdtempSync(join(directory, project, "compile-"));
   writeFileSync(join(folder, file), CONSUMERS[consumer as keyof typeof CONSUMERS]);
   const options = "--noEmit --strict --esModuleInterop --target es2022 --lib es2022 --types node";
   const ownTypes = `--skipLibCheck ${String(consumer !== "bare")}`; // the types of frameworks are not ours to check
@@ -168,5 +192,5 @@ test.for(compilations)(
 test("with node16, which does not know that Node can require an ES module, a CommonJS file is refused", async () => {
   const setting = { compiler: "TypeScript 5.9", setting: "--module node16", file: "consumer.ts" } as const;
   const printed = await compile("bare", setting);
-  expect(printed.match(/error TS\d+/g)).toEqual(specifiers.map(() => "error TS1479"));
+  expect(printed.match(/error TS\d+/g)).toEqual(bareSpecifiers.map(() => "error TS1479"));
 });

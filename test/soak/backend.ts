@@ -1,14 +1,13 @@
 /** The key endpoints of all deployments, which fail as planned, and a store of the issuer's that does too. */
 
-import type { ServerResponse } from "node:http";
-import type { RequestListener } from "node:http";
-import type { IssuerStore } from "../../src/issuer.js";
+import type { RequestListener, ServerResponse } from "node:http";
 import type { SigningKey } from "../support/agents.js";
+import { TextStore } from "../support/text-store.js";
 import { isWithin, type Plan, type Random, type Span } from "./schedule.js";
 
 export type Clock = () => number;
 
-/** A key that only answers which have to be refused publish. */
+/** @param refusedSet a key set that would be good, if the answer were */
 export type Fault = (res: ServerResponse, refusedSet: string) => void;
 export const RETRY_AFTER = 2; // seconds
 
@@ -79,16 +78,11 @@ export function createBackend(
 const HANGING_TIME = 5_000;
 
 /** In memory; it hangs and fails as planned. */
-export function createFaultyStore(faults: { hanging: Span[]; failing: Span[] }, clock: Clock): IssuerStore {
-  const entries = new Map<string, string>();
-  const answer = async <T>(answer: () => T): Promise<T> => {
+export function createFaultyStore(faults: { hanging: Span[]; failing: Span[] }, clock: Clock): TextStore {
+  const store = new TextStore();
+  store.before = async () => {
     if (isWithin(faults.failing, clock())) throw new Error("the store is down");
     if (isWithin(faults.hanging, clock())) await new Promise((resolve) => setTimeout(resolve, HANGING_TIME).unref());
-    return answer();
   };
-  return {
-    get: (key) => answer(() => entries.get(key)),
-    set: (key, value) => answer(() => entries.set(key, value as string)),
-    delete: (key) => answer(() => entries.delete(key)),
-  };
+  return store;
 }

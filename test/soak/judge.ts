@@ -27,7 +27,7 @@ export type Truth =
       readonly isRevocable?: boolean;
     };
 
-export interface Record {
+export interface Judged {
   readonly what: string;
   readonly truth: Truth;
   readonly span: Span;
@@ -113,7 +113,7 @@ export class Judge {
     this.#storeFaults = storeFaults;
   }
 
-  isRight({ truth, outcome, identity, span }: Record): boolean {
+  isRight({ truth, outcome, identity, span }: Judged): boolean {
     if (truth.kind === "condemned") return outcome === truth.code;
     if (outcome === "accepted" && truth.kind !== "registration" && identity !== truth.agent) return false;
     if (truth.kind !== "token") return this.#isAssertionRight(truth, outcome, span);

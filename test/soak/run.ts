@@ -27,7 +27,7 @@ import {
 import { createIssuer } from "../../src/issuer.js";
 import { createSigningKey } from "../support/agents.js";
 import { createBackend, createFaultyStore, FAULTS, type Deployment, type Served } from "./backend.js";
-import { JWKS_OPTIONS, Judge, type Record } from "./judge.js";
+import { JWKS_OPTIONS, Judge, type Judged } from "./judge.js";
 import { createRandom, DEPLOYMENTS, planDeployment, planStore, ROUND, type Random } from "./schedule.js";
 import {
   agentOfToken,
@@ -164,7 +164,7 @@ interface Body {
   task_id?: string;
   error?: { code: string };
 }
-const STATUS: { [code: string]: number } = { request_malformed: 400, workspace_not_allowed: 403 };
+const STATUS: Partial<Record<string, number>> = { request_malformed: 400, workspace_not_allowed: 403 };
 
 /** @returns the verdict and the agent; a refusal with the wrong status or headers is none */
 async function verdictOf(shot: Shot): Promise<[outcome: string, identity?: string | undefined]> {
@@ -192,7 +192,7 @@ const wrong = new Map<"accepted" | "refused", string[]>([
   ["accepted", []],
   ["refused", []],
 ]);
-let waiting: Record[] = [];
+let waiting: Judged[] = [];
 
 function judgeUntil(time: number): void {
   for (const record of waiting.filter(({ span }) => span[1] < time)) {

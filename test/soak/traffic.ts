@@ -19,7 +19,7 @@ export interface Shot {
   readonly what: string;
   readonly truth: Truth;
   readonly path: string;
-  readonly headers: { [name: string]: string | string[] };
+  readonly headers: Record<string, string | string[]>;
   /** Makes it a POST. */
   readonly body?: string;
 }
@@ -34,6 +34,12 @@ const CLOCK_TOLERANCE = 60;
 type Weighted = [weight: number, shot: () => Shot];
 type Key = SigningKey & Deployment["keys"][number];
 
+function at<T>(list: readonly T[], index: number): T {
+  const item = list[index];
+  if (item === undefined) throw new RangeError(`there is no item ${index}`);
+  return item;
+}
+
 /** Tokens for one deployment. */
 export function createBearerTraffic(
   deployments: readonly Deployment[],
@@ -41,9 +47,9 @@ export function createBearerTraffic(
   refusedKey: SigningKey,
   startedAt: number,
 ) {
-  const { floods, keys, signers } = deployments[index] as Deployment;
+  const { floods, keys, signers } = at(deployments, index);
   const all = keys.map((key, i) => ({ ...key, ...signers[i] }) as Key);
-  const neighbour = (deployments[(index + 1) % deployments.length] as Deployment).signers;
+  const neighbour = at(deployments, (index + 1) % deployments.length).signers;
   /** The tokens that agents send again and again: a few for each key. */
   const hot = new Map<string, { token: string; agent: string; account: string }[]>();
   let expiring: { shot: Shot; key: Key; renewAt: number } | undefined;

@@ -20,6 +20,8 @@ export interface Opened {
   store: IssuerStore;
   /** Of all entries that begin so, expired ones too: asked of the database itself. */
   count(prefix: string): Promise<number>;
+  /** Runs an SQL statement on this very connection: SQLite only. */
+  exec?(sql: string): void;
   close(): unknown;
 }
 
@@ -146,6 +148,7 @@ const sqlite = (name: string, Database: DatabaseConstructor): Engine => ({
         const rows = db.prepare("SELECT 1 FROM agent_identity_store WHERE substr(name, 1, ?) = ?");
         return Promise.resolve((rows.all(prefix.length, prefix) as unknown[]).length);
       },
+      exec: (sql) => void db.exec(sql),
       close: () => {
         db.close();
       },

@@ -13,6 +13,21 @@ export interface Server {
   stop(): Promise<void>;
 }
 
+export interface DatabaseServer extends Server {
+  /** `SIGSTOP` or `SIGCONT`, to its process and to those that it has started. */
+  signal(signal: "SIGSTOP" | "SIGCONT"): void;
+  /** Sets an option of its configuration, for connections that are there as well. */
+  configure(setting: string, value: string): void;
+}
+
+export interface RedisServer extends DatabaseServer {
+  command(words: string): string;
+  /** Ends it with SIGKILL and starts it again. Does not wait until it is ready. */
+  restart(): Promise<void>;
+  /** Whether it is ready. */
+  answers(): boolean;
+}
+
 export type ServerKind = "redis" | "redis-cluster" | "postgres" | "file";
 
 const POSTGRES = findPostgres();
@@ -30,14 +45,32 @@ export function startServer(kind: ServerKind): Promise<Server> {
   return kind === "postgres" ? startPostgres() : Promise.resolve(makeFolder());
 }
 
-async function startRedis(args: string[] = []): Promise<Server> {
+export async function startRedis(args: string[] = []): Promise<RedisServer> {
   const directory = createFolder();
   const port = await freePort();
   const options = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory, ...args];
-  const redis = spawn("redis-server", options, { stdio: ["ignore", "pipe", "inherit"] });
+  const start = () => spawn("redis-server", options, { stdio: ["ignore", "pipe", "inherit"] });
+  let redis = start();
   for await (const chunk of redis.stdout) if (String(chunk).includes("Ready to accept connections")) break;
   redis.stdout.resume();
-  return { url: `redis://127.0.0.1:${port}`, stop: () => end(redis, "SIGKILL", directory) };
+  const command = (words: string) =>
+    spawnSync("redis-cli", ["-p", String(port), ...words.split(" ")], { encoding: "utf8" }).stdout;
+  return {
+    url: `redis://127.0.0.1:${port}`,
+    signal: (signal) => {
+      signalTree(redis, signal);
+    },
+    command,
+    configure: (setting, value) => void command(`CONFIG SET ${setting} ${value}`),
+    async restart() {
+      redis.kill("SIGKILL");
+      await once(redis, "exit");
+      redis = start();
+      redis.stdout.resume();
+    },
+    answers: () => command("PING") === "PONG\n",
+    stop: () => end(redis, "SIGKILL", directory),
+  };
 }
 
 async function startRedisCluster(): Promise<Server> {
@@ -53,7 +86,7 @@ async function startRedisCluster(): Promise<Server> {
   return { url: nodes[0].url, stop };
 }
 
-async function startPostgres(): Promise<Server> {
+export async function startPostgres(): Promise<DatabaseServer> {
   const directory = createFolder();
   // Postgres refuses to run as root.
   const user: SpawnOptions = process.getuid?.() === 0 ? { uid: idOf("-u"), gid: idOf("-g"), cwd: directory } : {};
@@ -68,8 +101,16 @@ async function startPostgres(): Promise<Server> {
     stdio: "ignore",
   });
   while (spawnSync(bin("pg_isready"), ["-h", "127.0.0.1", "-p", String(port)]).status !== 0) await sleep(100);
+  const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   return {
-    url: `postgres://postgres@127.0.0.1:${port}/postgres`,
+    url,
+    signal: (signal) => {
+      signalTree(postgres, signal);
+    },
+    configure(setting, value) {
+      const statements = [`ALTER SYSTEM SET ${setting} = ${value}`, "SELECT pg_reload_conf()", "SELECT pg_sleep(0.3)"];
+      execFileSync(bin("psql"), [...statements.flatMap((statement) => ["-c", statement]), url], { stdio: "ignore" });
+    },
     stop: () => end(postgres, "SIGQUIT", directory), // at once, as in a crash
   };
 }
@@ -83,6 +124,13 @@ function makeFolder(): Server {
       return Promise.resolve();
     },
   };
+}
+
+/** The parent first, so that it starts no further process meanwhile. */
+function signalTree({ pid = 0 }: ChildProcess, signal: NodeJS.Signals): void {
+  process.kill(pid, signal);
+  const { stdout } = spawnSync("pgrep", ["-P", String(pid)], { encoding: "utf8" });
+  for (const child of stdout.split("\n").filter(Boolean)) process.kill(Number(child), signal);
 }
 
 async function end(server: ChildProcess, signal: NodeJS.Signals, directory: string): Promise<void> {

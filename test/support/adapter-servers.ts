@@ -1,14 +1,18 @@
 /** One server with the same routes for every framework: each answers with the agent's id, or with "nobody". */
 
-import type { RequestListener } from "node:http";
+import type { IncomingMessage, RequestListener } from "node:http";
 import { getRequestListener } from "@hono/node-server";
 import type { RequestHandler } from "express";
+import Fastify from "fastify";
 import { Hono } from "hono";
 import Koa from "koa";
 import Koa2 from "koa2";
 import type { AgentIdentity, AgentIdentityAuthOptions, IdentityRule, LoginRestrictions } from "../../src/index.js";
 import * as expressAdapter from "../../src/index.js";
 import * as fetchAdapter from "../../src/fetch.js";
+import * as fastifyAdapter from "../../src/fastify.js";
+import * as honoAdapter from "../../src/hono.js";
+import * as mcpAdapter from "../../src/mcp.js";
 import * as koaAdapter from "../../src/koa.js";
 import { createAgent, createDirectory } from "./assertions.js";
 import { expressReleases } from "./express.js";
@@ -100,6 +104,56 @@ export interface Adapter {
   /** The request reaches the package as a `Request`. */
   ofRequest: boolean;
   createServer: (baseUrl: string) => RequestListener;
+  /** MCP: every challenge names the metadata of the resource, and credentials are always required. */
+  ofMcp?: boolean;
+}
+
+function honoServer(baseUrl: string): RequestListener {
+  const app = new Hono();
+  forEachRoute((route, path) => {
+    const agents = honoAdapter.agentIdentityAuth(baseUrl, route.options);
+    const handler = (restrict(agents, route) ?? agents) as typeof agents;
+    app.all(path, handler, (c) => c.json(nameOf(c.var.agentIdentity)));
+  });
+  const listener = getRequestListener(app.fetch);
+  return (req, res) => void listener(req, res);
+}
+
+function fastifyServer(baseUrl: string): RequestListener {
+  const app = Fastify();
+  app.setErrorHandler(fastifyAdapter.agentIdentityErrorHandler());
+  forEachRoute((route, path) => {
+    app.register(async (scope) => {
+      await scope.register(fastifyAdapter.agentIdentityAuth, { baseUrl, ...route.options });
+      const onRequest = restrict(scope.agents, route) ?? scope.agents;
+      scope.all(path, { onRequest }, ({ agentIdentity }, reply) => reply.send(JSON.stringify(nameOf(agentIdentity))));
+    });
+  });
+  return (req, res) =>
+    void (async () => {
+      await app.ready();
+      app.routing(req, res);
+    })();
+}
+
+function mcpGates(baseUrl: string): Map<string, mcpAdapter.McpGate> {
+  return forEachRoute((route) => {
+    const options = { ...route.options };
+    delete options.credentialsRequired;
+    delete options.resourceMetadata;
+    const agents = mcpAdapter.agentIdentityAuth(baseUrl, { ...options, resource: "https://tasks.example" });
+    return restrict(agents, route) ?? agents;
+  });
+}
+
+function mcpServer(baseUrl: string): RequestListener {
+  const gates = mcpGates(baseUrl);
+  return (req: IncomingMessage & { auth?: mcpAdapter.McpAuthInfo }, res) => {
+    gates.get(req.url ?? "")?.(req, res, (error) => {
+      if (error !== undefined) res.statusCode = 500;
+      res.end(JSON.stringify(nameOf(req.auth?.extra.agentIdentity)));
+    });
+  };
 }
 
 export const adapters: [name: string, adapter: Adapter][] = [
@@ -119,15 +173,20 @@ export const adapters: [name: string, adapter: Adapter][] = [
       },
     },
   ],
+  ["Hono", { ofRequest: true, createServer: honoServer }],
+  ["Fastify", { ofRequest: false, createServer: fastifyServer }],
+  ["MCP's gate", { ofRequest: false, createServer: mcpServer, ofMcp: true }],
   [
-    "Hono",
+    "MCP, bridged to Request and Response",
     {
       ofRequest: true,
+      ofMcp: true,
       createServer(baseUrl) {
-        const app = new Hono();
-        for (const [path, handler] of fetchHandlers(baseUrl)) app.all(path, (c) => handler(c.req.raw));
-        const listener = getRequestListener(app.fetch);
-        return (req, res) => void listener(req, res);
+        const gates = mcpGates(baseUrl);
+        return bridge((request) => {
+          const gate = gates.get(new URL(request.url).pathname);
+          return (gate?.protect((_request, auth) => Response.json(auth.clientId)) ?? notFound)(request);
+        });
       },
     },
   ],

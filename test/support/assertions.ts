@@ -35,7 +35,11 @@ export interface Envelope {
   timestamp: string;
 }
 
-export function signEnvelope(agent: SigningAgent, taskId = "task-1", time = timestamp()): Envelope {
+export function signEnvelope(
+  agent: Pick<SigningAgent, "id" | "privateKey">,
+  taskId = "task-1",
+  time = timestamp(),
+): Envelope {
   const signature = sign(null, Buffer.from(`${agent.id}:${taskId}:${time}`), agent.privateKey).toString("base64");
   return { agent_runtime_id: agent.id, signature, task_id: taskId, timestamp: time };
 }

@@ -83,7 +83,8 @@ const CAUSE_MEMBERS = ["reason", "kid", "jwksUrl", "kids", "keySetAge"];
 export function expectRefusal(error: unknown, sent: Sent): Code {
   expect(error).toBeInstanceOf(Error);
   const { code, status, statusCode, message, expose, headers, cause } = error as AgentIdentityError;
-  const [expectedStatus, expectedMessage] = MESSAGES[code] ?? expect.fail(`unknown code: ${inspect(error)}`);
+  expect(Object.keys(MESSAGES), inspect(error)).toContain(code);
+  const [expectedStatus, expectedMessage] = MESSAGES[code];
   expect({ status, statusCode, message, expose }).toEqual({
     status: expectedStatus,
     statusCode: expectedStatus,

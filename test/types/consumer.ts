@@ -10,6 +10,7 @@ import {
   type AgentIdentity,
   type AgentIdentityErrorCode,
 } from "../../src/index.js";
+import { Keyv } from "keyv";
 import { createIssuer } from "../../src/issuer.js";
 import {
   enforceLoginRestrictions,
@@ -62,7 +63,7 @@ app.get("/", agents, (req) => {
 });
 
 // A backend of one's own.
-const issuer = await createIssuer({ store: new Map() });
+const issuer = await createIssuer({ store: new Keyv({ throwOnErrors: true }), signingKeys: [] });
 agentIdentityAuth("https://chatgpt.com", { directory: issuer.directory, bearer: false });
 app.use(issuer.router());
 createVerifier("https://chatgpt.com", { jwks: { keySet: await issuer.jwks() } });

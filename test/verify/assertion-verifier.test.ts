@@ -1,5 +1,7 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
 import { generateKeyPairSync } from "node:crypto";
+import { IncomingMessage, ServerResponse } from "node:http";
+import { Socket } from "node:net";
 import express from "express";
 import { describe, expect, onTestFinished, test } from "vitest";
 import {
@@ -8,6 +10,7 @@ import {
   type AgentDirectory,
   type AgentIdentityAuthOptions,
 } from "../../src/index.js";
+import { exportJwk } from "../../src/protocol/jwk.js";
 import { mint, now, signingKey } from "../support/agents.js";
 import {
   assertion,
@@ -199,7 +202,6 @@ test("an assertion ages while it is repeated, although its signature is remember
 
 describe("assertion_invalid", () => {
   const expired = createAgent("expired", { expiresAt: now() - 1 });
-  const endless = createAgent("endless", { expiresAt: NaN });
   const stranger = createAgent("stranger");
   const impostor = { ...stranger, id: "agent-1" };
   const other = createAgent("other");
@@ -208,7 +210,6 @@ describe("assertion_invalid", () => {
     ["an unknown agent", assertion(stranger)],
     ["a signature of another key", assertion(impostor)],
     ["an agent that has expired", assertion(expired, "task-2")],
-    ["an agent whose end is no time", assertion(endless, "task-4")],
     ["another account", assertion(agent), { "ChatGPT-Account-ID": "acct-2" }],
     ["an empty account", assertion(agent), { "ChatGPT-Account-ID": "" }],
     ["no base64 for a signature", `AgentAssertion ${encodeEnvelope({ ...signEnvelope(agent), signature: "~" })}`],
@@ -218,7 +219,7 @@ describe("assertion_invalid", () => {
       `AgentAssertion ${encodeEnvelope({ ...signEnvelope(agent), task_id: "task-3" })}`,
     ],
   ])("%s", async (_, authorization, headers) => {
-    const ask = await start(createDirectory(agent, expired, other, endless));
+    const ask = await start(createDirectory(agent, expired, other));
     // A second time too: no refusal is remembered for an acceptance.
     for (let time = 0; time < 2; time++) {
       expect(verdict(await ask(authorization, headers))).toBe("401 assertion_invalid");
@@ -284,12 +285,11 @@ test("any one byte that is tampered with is found, although the signature is rem
 
 describe("task_invalid", () => {
   const other = createAgent("other");
-  test.each(["unknown", "task-2", "task-3", "task-4"])(
-    "of a task that is unknown, another agent's, expired, or ends at no time: %s",
+  test.each(["unknown", "task-2", "task-3"])(
+    "of a task that is unknown, another agent's, or expired: %s",
     async (taskId) => {
       const directory = createDirectory(agent, other, agent);
       directory.tasks.set("task-3", { agentRuntimeId: "agent-1", expiresAt: now() });
-      directory.tasks.set("task-4", { agentRuntimeId: "agent-1", expiresAt: NaN });
       const ask = await start(directory);
       const answer = await ask(assertion(agent, taskId));
       // The code that makes Codex clients register anew.
@@ -339,6 +339,69 @@ describe("the directory", () => {
     expect(verdict(await (await start(nothing))(assertion(agent)))).toBe("401 invalid_task_id");
   });
 
+  test("answers both at once with find, and the other two are not asked", async () => {
+    const directory = createDirectory(agent);
+    const asked: string[] = [];
+    const find = (id: string, taskId: string) => {
+      asked.push(`${id} ${taskId}`);
+      return { agent: directory.agents.get(id), task: directory.tasks.get(taskId) };
+    };
+    const both = { findAgent: fails, findTask: fails, find };
+    expect(verdict(await (await start(both))(assertion(agent)))).toBe("accepted");
+    expect(asked).toEqual(["agent-1 task-1"]);
+    const later = { ...both, find: (id: string, taskId: string) => Promise.resolve(find(id, taskId)) };
+    expect(verdict(await (await start(later))(assertion(agent)))).toBe("accepted");
+    expect(verdict(await (await start({ ...both, find: () => ({}) }))(assertion(agent)))).toBe("401 assertion_invalid");
+    const noTask = { ...both, find: (id: string) => ({ agent: directory.agents.get(id) }) };
+    expect(verdict(await (await start(noTask))(assertion(agent)))).toBe("401 invalid_task_id");
+  });
+
+  test("an agent of another id is unknown, and null for an end is none", async () => {
+    const giving = (members: object) => ({
+      ...createDirectory(agent),
+      findAgent: () => agentWith(members),
+    });
+    expect(verdict(await (await start(giving({ agentRuntimeId: "agent-2" })))(assertion(agent)))).toBe(
+      "401 assertion_invalid",
+    );
+    expect(verdict(await (await start(giving({ agentRuntimeId: "agent-1" })))(assertion(agent)))).toBe("accepted");
+    expect(verdict(await (await start(giving({ expiresAt: null })))(assertion(agent)))).toBe("accepted");
+  });
+
+  test("equal assertions that arrive together are looked up once, and a later one again", async () => {
+    const directory = createDirectory(agent);
+    let lookUps = 0;
+    const findAgent = async (id: string) => {
+      lookUps++;
+      await new Promise((resolve) => setTimeout(resolve, 20));
+      return directory.findAgent(id);
+    };
+    const agents = agentIdentityAuth(base, { jwks, directory: { ...directory, findAgent } });
+    const authenticate = () => agents.authenticate({ headers: { authorization: assertion(agent) } });
+    await authenticate();
+    expect(lookUps).toBe(1);
+    const together = Array.from({ length: 20 }, authenticate);
+    await new Promise((resolve) => setTimeout(resolve, 5));
+    const later = authenticate();
+    expect(await Promise.all([...together, later])).toHaveLength(21);
+    expect(lookUps).toBe(3);
+  });
+
+  test("that answers at once is asked synchronously, and a repeated assertion passes without a promise", async () => {
+    const { agents: known, tasks } = createDirectory(agent);
+    const directory = { findAgent: (id: string) => known.get(id), findTask: (id: string) => tasks.get(id) };
+    const agents = agentIdentityAuth(base, { jwks, directory });
+    const authorization = assertion(agent);
+    await agents.authenticate({ headers: { authorization } });
+    const req = new IncomingMessage(new Socket());
+    req.headers.authorization = authorization;
+    let called = false;
+    agents(req, new ServerResponse(req), (error) => {
+      called = error === undefined;
+    });
+    expect(called).toBe(true);
+  });
+
   function thenable<T>(ask: () => T | Promise<T>): Promise<T> {
     const then = (resolve: (answer: T | Promise<T>) => void) => {
       resolve(ask());
@@ -351,6 +414,7 @@ describe("the directory", () => {
   };
   const rejects = () => Promise.reject(new Error("secret database error"));
   const hangs = () => new Promise<never>(() => undefined);
+  const agentWith = (members: object) => ({ ...agent.entry, ...members });
   test.each([
     ["fails", { findAgent: fails }],
     ["rejects", { findAgent: rejects }],
@@ -359,6 +423,35 @@ describe("the directory", () => {
     ["rejects at the task", { findTask: rejects }],
     ["hangs at the task", { findTask: hangs }],
     ["gives no key", { findAgent: () => ({ ...agent.entry, publicKey: undefined }) as never }],
+    [
+      "gives a key without kty",
+      { findAgent: () => agentWith({ publicKey: { ...exportJwk(agent.publicKey), kty: undefined } }) },
+    ],
+    [
+      "gives a key without crv",
+      { findAgent: () => agentWith({ publicKey: { ...exportJwk(agent.publicKey), crv: undefined } }) },
+    ],
+    ...[NaN, -1, 1.5, "4000000000", new Date(4e12), 4e12, Infinity].flatMap((expiresAt): [string, object][] => [
+      [`ends an agent at ${String(expiresAt)}`, { findAgent: () => agentWith({ expiresAt }) }],
+      [`ends a task at ${String(expiresAt)}`, { findTask: () => ({ agentRuntimeId: "agent-1", expiresAt }) }],
+    ]),
+    ["gives a task without an end", { findTask: () => ({ agentRuntimeId: "agent-1" }) }],
+    ["gives a task with null for an end", { findTask: () => ({ agentRuntimeId: "agent-1", expiresAt: null }) }],
+    ["gives a task without an agent", { findTask: () => ({ expiresAt: 4e9 }) }],
+    ["gives an agent without an account", { findAgent: () => agentWith({ accountId: undefined }) }],
+    ["gives an agent with an empty user", { findAgent: () => agentWith({ chatgptUserId: "" }) }],
+    ["gives an agent without a plan", { findAgent: () => agentWith({ planType: undefined }) }],
+    ["gives an agent whose email is no text", { findAgent: () => agentWith({ email: 7 }) }],
+    [
+      "gives an agent without chatgptAccountIsFedramp",
+      { findAgent: () => agentWith({ chatgptAccountIsFedramp: "no" }) },
+    ],
+    ["gives text for an agent", { findAgent: () => "agent-1" }],
+    ["gives text for a task", { findTask: () => "task-1" }],
+    ["finds nothing at all", { find: () => undefined }],
+    ["finds text", { find: () => "agent-1" }],
+    ["fails to find", { find: fails }],
+    ["hangs on find", { find: hangs }],
     ["gives a key that is none", { findAgent: () => ({ ...agent.entry, publicKey: { kty: "OKP", x: "AA" } }) }],
     ["gives an RSA key", { findAgent: () => ({ ...agent.entry, publicKey: signingKey.jwk }) }],
     ["gives a private key", { findAgent: () => ({ ...agent.entry, publicKey: agent.privateKey }) }],
@@ -366,7 +459,7 @@ describe("the directory", () => {
       "gives a key of another curve",
       { findAgent: () => ({ ...agent.entry, publicKey: generateKeyPairSync("x25519").publicKey }) },
     ],
-  ] as [string, Partial<AgentDirectory>][])(
+  ] as unknown as [string, Partial<AgentDirectory>][])(
     "that %s is a 503 within 2 s, and what it said is not shown",
     async (_, broken) => {
       const ask = await start({ ...createDirectory(agent), ...broken });

@@ -1,52 +1,60 @@
-/** Where AgentAssertions are looked up: two questions that people answer from their own database. */
+/** Your database of agents and tasks, as AgentAssertions need it. */
 
 import type { KeyObject } from "node:crypto";
 import type { JWK } from "jose";
 import { hasMethods, type OptionCheck } from "../../protocol/options.js";
 
-/** An agent as the directory knows it. */
+/** An agent in the directory. Times are seconds since the epoch; a `Date` or milliseconds are refused. */
 export interface DirectoryAgent {
+  /** The agent. Where it is given and differs from the id that was asked for, the agent counts as unknown. */
+  readonly agentRuntimeId?: string | undefined;
   /** The agent's Ed25519 public key. */
   readonly publicKey: JWK | KeyObject;
-  /** The ChatGPT account (workspace) that it belongs to. */
+  /** The ChatGPT account (workspace) of the agent. */
   readonly accountId: string;
-  /** Whose agent it is. */
+  /** The agent's user. */
   readonly chatgptUserId: string;
-  /** Of that user. Default `null`. */
+  /** The user's email. Default `null`. */
   readonly email?: string | null | undefined;
-  /** As the claim `plan_type`. */
+  /** As in the claim `plan_type`. */
   readonly planType: string;
   /** Whether the account is under FedRAMP. */
   readonly chatgptAccountIsFedramp: boolean;
-  /** Seconds since the epoch. Default: never. */
-  readonly expiresAt?: number | undefined;
+  /** When the agent ends. Default, and for `null`: never. */
+  readonly expiresAt?: number | null | undefined;
 }
 
-/** A registered task as the directory knows it. */
+/** A registered task in the directory. */
 export interface DirectoryTask {
-  /** The agent that registered it: no other may use it. */
+  /** The agent that registered it. No other agent may use it. */
   readonly agentRuntimeId: string;
-  /** Seconds since the epoch. */
+  /** When the task ends, in seconds since the epoch. */
   readonly expiresAt: number;
 }
 
 /**
- * Both are asked on every request, so that revocation is immediate. An answer is waited for 2 s; a failure is a 503.
- * Ids have 1–128 characters without `: / ? # %`, spaces or control characters.
+ * Look-ups of agents and tasks. They run for every request, so that a revocation counts at once. Each may take 2 s; a failure,
+ * a longer wait or an answer of a wrong type is a 503. Ids have 1–128 characters without `: / ? # %`, spaces or control
+ * characters.
  */
 export interface AgentDirectory {
-  /** `undefined` for an agent that is unknown or revoked. */
+  /** @returns `undefined` for an agent that is unknown or revoked */
   findAgent(agentRuntimeId: string): DirectoryAgent | undefined | Promise<DirectoryAgent | undefined>;
-  /** `undefined` for a task that is unknown. */
+  /** @returns `undefined` for an unknown task */
   findTask(taskId: string): DirectoryTask | undefined | Promise<DirectoryTask | undefined>;
+  /** Both in one round trip. Where it is there, assertions use it in place of the other two. */
+  find?(agentRuntimeId: string, taskId: string): DirectoryEntry | Promise<DirectoryEntry>;
+}
+
+/** The answer of `find`. */
+export interface DirectoryEntry {
+  /** `undefined` for an agent that is unknown or revoked. */
+  readonly agent?: DirectoryAgent | undefined;
+  /** `undefined` for an unknown task. */
+  readonly task?: DirectoryTask | undefined;
 }
 
 export const anAgentDirectory: OptionCheck = {
   expected: "a directory with findAgent() and findTask()",
   accepts: hasMethods("findAgent", "findTask"),
 };
-
-/** An optional member, own or of the agent's class, but not of a polluted `Object.prototype`. */
-export function memberOf<Name extends "email" | "expiresAt">(agent: DirectoryAgent, name: Name): DirectoryAgent[Name] {
-  return name in Object.prototype && !Object.hasOwn(agent, name) ? undefined : agent[name];
-}

@@ -20,6 +20,17 @@ export function credentialsOfRequest(request: { readonly headers: Pick<Headers, 
   return { headers: { authorization: read("authorization"), [ACCOUNT_HEADER]: read(ACCOUNT_HEADER) } };
 }
 
+/**
+ * A copy of a request without its `Authorization` header, for an upstream, a handler or a log. The body moves to the copy.
+ * @example
+ * export default { fetch: agents.protect((request) => fetch(withoutCredentials(request))) };
+ */
+export function withoutCredentials(request: Request): Request {
+  const copy = new Request(request);
+  copy.headers.delete("authorization");
+  return copy;
+}
+
 /** All `Authorization` headers of the request. Node keeps only one of two in `headers`. */
 export function authorizationTexts({ headers, rawHeaders = [] }: CredentialsSource): string[] {
   const texts = [receivedAuthorization(headers) ?? ""];

@@ -12,7 +12,7 @@ import { isThenable } from "../../runtime/thenable.js";
 import { hasExpired, isTooOld, type ClaimExpectations } from "../../protocol/claims.js";
 import { nowInSeconds } from "../../runtime/clock.js";
 import { Refusal } from "../outcome/errors.js";
-import { nextSignatureBatch } from "../../runtime/signature-batch.js";
+import { nextBatch } from "../../runtime/turn-batch.js";
 import type { TrustedKey } from "../keys/key-set.js";
 import type { InternalJwksResolver } from "../keys/jwks-resolver.js";
 import type { Outcome } from "../outcome/verdict.js";
@@ -111,7 +111,7 @@ export class TokenVerifier {
     try {
       const key = await keyOrPromise;
       if (key instanceof Refusal) return key;
-      await nextSignatureBatch();
+      await nextBatch();
       refuseReplacedCrypto();
       await compactVerify(token, key.publicKey, JOSE_OPTIONS);
       // Meanwhile the key may have been withdrawn, and the token may have expired.

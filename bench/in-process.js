@@ -1,0 +1,84 @@
+/** One call of the middleware without a framework and without HTTP, and the memory of the cache. */
+
+import { hash } from "node:crypto";
+import { setTimeout as delay } from "node:timers/promises";
+import { Bench } from "tinybench";
+import { agentIdentityAuth, createVerifier } from "../dist/index.js";
+import { directoryOf } from "./contestants/by-hand.js";
+import { answerParent } from "./processes.js";
+
+/** Calls of one sample: one call is too short for the clock, and a long sample would include other programs. */
+const BATCH = 100;
+
+answerParent(async (question) => {
+  const memory = await measureMemory(question);
+  return { version: process.version, calls: await measureCalls(question), memory };
+});
+
+/** @returns µs of one call, by name */
+async function measureCalls({ trust, hotTokens, badTokens, assertions, time }) {
+  const agents = agentIdentityAuth(trust.baseUrl);
+  const withDirectory = agentIdentityAuth(trust.baseUrl, { directory: directoryOf(trust) });
+  const bearer = (token) => `Bearer ${token}`;
+  const call = (middleware, request) => new Promise((resolve) => middleware(request, {}, resolve));
+
+  const bench = new Bench({ time, warmupTime: time / 2, throws: true });
+  /** The requests of a sample are made before its time begins. */
+  const add = (name, texts, act, code) => {
+    let requests = [];
+    const beforeEach = () => {
+      requests = Array.from({ length: BATCH }, (_, i) => createRequest(texts[i % texts.length]));
+    };
+    const run = async () => {
+      for (const request of requests) {
+        const outcome = await act(request);
+        if (outcome?.code !== code) throw new Error(`${name}: ${outcome?.code}`);
+      }
+    };
+    bench.add(name, run, { beforeEach });
+  };
+  const { malformed, expired, unknownKid } = badTokens;
+  const hot = hotTokens.map(bearer);
+  const signed = assertions.map((text) => `AgentAssertion ${text}`);
+  const ask = (request) => call(agents, request);
+  add("SHA-256 of the token, for scale", hot, ({ headers }) => void hash("sha256", headers.authorization));
+  add("hot bearer token", hot, ask);
+  add("repeated AgentAssertion", signed, (request) => call(withDirectory, request));
+  add("refused: malformed", [bearer(malformed)], ask, "token_malformed");
+  add("refused: expired", [bearer(expired)], ask, "token_expired");
+  add("refused: unknown key", [bearer(unknownKid)], ask, "key_untrusted");
+  await bench.run();
+  return Object.fromEntries(bench.tasks.map(({ name, result }) => [name, (result.latency.p50 / BATCH) * 1000]));
+}
+
+/** What the middleware reads of an `IncomingMessage`. */
+function createRequest(text) {
+  // Through bytes, because a header arrives so: as a new flat string, whose hash no engine has computed yet.
+  const authorization = Buffer.from(text, "latin1").toString("latin1");
+  const rawHeaders = ["Host", "127.0.0.1:3000", "Connection", "keep-alive", "Authorization", authorization];
+  return { headers: { host: "127.0.0.1:3000", connection: "keep-alive", authorization }, rawHeaders };
+}
+
+/** @returns bytes that a remembered token holds, and bytes that each further token adds to a full cache */
+async function measureMemory({ trust, newTokens }) {
+  const verifyAll = async (verifier, tokens) => {
+    for (const token of tokens) await verifier.verify(token);
+    return heldBytes();
+  };
+  const max = Math.floor(newTokens.length / 2);
+  // Compiled code, the key set and jose's key must be there before.
+  const before = await verifyAll(createVerifier(trust.baseUrl, { tokenCache: false }), newTokens);
+  const verifier = createVerifier(trust.baseUrl, { tokenCache: { max } });
+  const full = await verifyAll(verifier, newTokens.slice(0, max));
+  const flooded = await verifyAll(verifier, newTokens.slice(max));
+  return { max, perToken: (full - before) / max, growth: (flooded - full) / max };
+}
+
+async function heldBytes() {
+  for (let i = 0; i < 3; i++) {
+    globalThis.gc();
+    await delay(20); // what finalizers release goes with the next collection
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}

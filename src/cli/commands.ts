@@ -1,0 +1,100 @@
+/** What each command does, and what it prints. */
+
+import { text } from "node:stream/consumers";
+import { LoginError, loginStatus, loginWithAccessToken, loginWithApiKey, type AuthConfig } from "../login.js";
+import { resolveCodexHome } from "../login/auth-config.js";
+import { removeCredentials } from "../login/auth-store.js";
+import { deriveJwksUrl, normalizeBaseUrl } from "../protocol/base-url.js";
+import { createVerifier } from "../verify/tokens/create-verifier.js";
+import { refusePositionals, UsageError, type CommandLine, type CommandName } from "./arguments.js";
+import { commandsToPaste, startBackend } from "./serve.js";
+import { openStoreFile } from "./store-file.js";
+
+export interface CommandResult {
+  /** For people. */
+  text: string;
+  /** For `--json`. */
+  json: unknown;
+  /** Default 0. */
+  exitCode?: 1;
+}
+
+export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promise<CommandResult>>> = {
+  async login({ values, positionals }) {
+    refusePositionals("login", positionals);
+    const withApiKey = values["with-api-key"] === true;
+    if (withApiKey === (values["with-access-token"] === true)) {
+      throw new UsageError("login takes either --with-access-token or --with-api-key");
+    }
+    const config = authConfig(values);
+    const secret = await text(process.stdin);
+    if (secret.trim() === "") {
+      const kind = withApiKey ? "API key" : "access token";
+      throw new LoginError("credentials_empty", `No ${kind} provided via stdin.`);
+    }
+    if (withApiKey) {
+      await loginWithApiKey(config, secret);
+      return { text: "Successfully logged in", json: { mode: "apikey" } };
+    }
+    const identity = await loginWithAccessToken(config, secret);
+    return { text: "Successfully logged in", json: { mode: "agentIdentity", identity } };
+  },
+
+  async status({ values, positionals }) {
+    refusePositionals("status", positionals);
+    const status = await loginStatus(authConfig(values));
+    const json = { ...status, mode: status.mode ?? null };
+    return { text: status.message, json, ...(status.mode === undefined && { exitCode: 1 }) };
+  },
+
+  async logout({ values, positionals }) {
+    refusePositionals("logout", positionals);
+    const wasLoggedIn = await removeCredentials(resolveCodexHome(values["codex-home"]));
+    return { text: wasLoggedIn ? "Successfully logged out" : "Not logged in", json: { wasLoggedIn } };
+  },
+
+  async verify({ values, positionals }) {
+    const [input = "-", ...rest] = positionals;
+    if (input !== "-" || rest.length > 0) throw new UsageError("verify reads the token from standard input only");
+    const verifier = createVerifier(baseUrl(values));
+    const identity = await verifier.verify((await text(process.stdin)).trim());
+    return { text: JSON.stringify(identity, null, 2), json: identity };
+  },
+
+  "jwks-url"({ positionals }) {
+    const [base, ...rest] = positionals;
+    if (base === undefined || rest.length > 0) {
+      throw new UsageError("jwks-url takes one base URL, such as https://chatgpt.com/backend-api");
+    }
+    const jwksUrl = deriveJwksUrl(normalizeBaseUrl(base));
+    return Promise.resolve({ text: jwksUrl, json: { jwksUrl } });
+  },
+
+  async serve({ values, positionals }) {
+    refusePositionals("serve", positionals);
+    const port = Number(values.port ?? 8080);
+    if (!Number.isInteger(port) || port < 0 || port > 65_535) {
+      throw new UsageError("--port must be an integer of 0 to 65535; 0 takes a free port");
+    }
+    const store = values.store === undefined ? undefined : await openStoreFile(values.store);
+    const backend = await startBackend({ port, store, log: console.log }).catch((error: unknown) => {
+      const { code } = error as NodeJS.ErrnoException;
+      throw code === "EADDRINUSE" ? new UsageError(`port ${port} is taken: choose another with --port`) : error;
+    });
+    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => void backend.stop());
+    const { baseUrl, tokenFile } = backend;
+    return { text: commandsToPaste(backend), json: { baseUrl, tokenFile } };
+  },
+};
+
+function baseUrl(values: CommandLine["values"]): string {
+  const base = values["base-url"];
+  if (base === undefined) {
+    throw new UsageError("--base-url is missing: it says whose keys to trust, and has no default");
+  }
+  return base;
+}
+
+function authConfig(values: CommandLine["values"]): AuthConfig {
+  return { chatgptBaseUrl: baseUrl(values), codexHome: values["codex-home"] };
+}

@@ -1,0 +1,80 @@
+/** Self-enrolment of a Codex client: your hook decides by the user's bearer token, and the client keeps the agent's private key. */
+
+import { randomUUID } from "node:crypto";
+import type { JWK } from "jose";
+import { decodeCanonicalBase64 } from "../protocol/encoding.js";
+import { anInteger, checkOptions } from "../protocol/options.js";
+import { nowInSeconds } from "../runtime/clock.js";
+import { whenSettled, withDeadline } from "../runtime/thenable.js";
+import { importAgentKey } from "../verify/assertions/agent-keys.js";
+import type { Agents } from "./agents.js";
+import { MINT_CHECKS, type MintClaims } from "./mint.js";
+
+/** ms that the hook may take. */
+const HOOK_TIMEOUT = 2_000;
+
+/** What the hook gets. */
+export interface EnrolmentRequest {
+  /** The caller's bearer token: a secret of your own sign-in, which the hook has to verify. */
+  readonly token: string;
+  /** The agent's Ed25519 public key. */
+  readonly publicKey: JWK;
+}
+
+/** Whose agent it is. `expiresAt` is needed: no token says when the agent and its task end. */
+export type EnrolledAgent = Pick<
+  MintClaims,
+  "accountId" | "chatgptUserId" | "agentRuntimeId" | "email" | "planType" | "chatgptAccountIsFedramp"
+> & {
+  /** Seconds since the epoch. */
+  readonly expiresAt: number;
+};
+
+/** Decides on an enrolment: `undefined` refuses it (403). A hook that throws, or takes more than 2 s, is a 503. */
+export type Enrol = (request: EnrolmentRequest) => EnrolledAgent | undefined | Promise<EnrolledAgent | undefined>;
+
+const { accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp } = MINT_CHECKS;
+const ENROLMENT_CHECKS = {
+  ...{ accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp },
+  expiresAt: anInteger(0, 1e11, "seconds since the epoch"),
+};
+
+/**
+ * @returns the id of the agent, or `undefined` where the hook refuses
+ * @throws Error if the hook fails, or gives something else than an agent
+ */
+export async function enrolAgent(agents: Agents, enrol: Enrol, request: EnrolmentRequest): Promise<string | undefined> {
+  const late = new Error(`enrol gave no answer within ${HOOK_TIMEOUT} ms`);
+  const asked = (async () => whenSettled(enrol(request), (answer) => answer))();
+  const answer = await withDeadline(asked, HOOK_TIMEOUT, () => late);
+  if (answer === late) throw late;
+  if (answer === undefined) return undefined;
+  const given = checkOptions<EnrolledAgent>("enrol", answer as EnrolledAgent, ENROLMENT_CHECKS);
+  const { accountId, chatgptUserId, expiresAt, agentRuntimeId: givenId } = given as Partial<EnrolledAgent>;
+  if (
+    accountId === undefined ||
+    chatgptUserId === undefined ||
+    expiresAt === undefined ||
+    expiresAt <= nowInSeconds()
+  ) {
+    throw new TypeError("enrol: accountId, chatgptUserId and expiresAt (in the future) are needed");
+  }
+  const agentRuntimeId = givenId ?? `agent-${randomUUID()}`;
+  const { email = "", planType = "free", chatgptAccountIsFedramp = false } = given;
+  const profile = { accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp };
+  const key = { publicKey: request.publicKey, expiresAt };
+  return (await agents.enter(agentRuntimeId, profile, key, givenId === undefined)) ? agentRuntimeId : undefined;
+}
+
+/** What an Ed25519 key in OpenSSH's format begins with, once decoded (RFC 8709 §4). */
+const SSH_PREFIX = Buffer.from("\0\0\0\x0bssh-ed25519\0\0\0\x20", "latin1");
+
+/** @returns `undefined` for anything but a usable Ed25519 key */
+export function parseSshPublicKey(text: unknown): JWK | undefined {
+  const [type, encoded = ""] = typeof text === "string" ? text.split(" ", 2) : []; // a comment may follow
+  const bytes = type === "ssh-ed25519" ? decodeCanonicalBase64(encoded) : undefined;
+  if (bytes?.length !== SSH_PREFIX.length + 32 || !bytes.subarray(0, SSH_PREFIX.length).equals(SSH_PREFIX))
+    return undefined;
+  const jwk = { kty: "OKP", crv: "Ed25519", x: bytes.subarray(SSH_PREFIX.length).toString("base64url") };
+  return importAgentKey(jwk) && jwk;
+}
