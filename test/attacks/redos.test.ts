@@ -41,7 +41,16 @@ const BEGINNINGS = [
 ];
 const KEYS = ["302e020100300506032b657004220420", "3051020101300506032b657004220420"];
 const REPEATED = [
-  ...[...' \t\n/=.-0aA\\"~:\u00e9\u200b\ud800\u{1f511}', "://", ".1", "a=", "a-", " \t", "/v1/agent/", "812100"],
+  ...[
+    ...Array.from(' \t\n/=.-0aA\\"~:\u00e9\u200b\ud800\u{1f511}'),
+    "://",
+    ".1",
+    "a=",
+    "a-",
+    " \t",
+    "/v1/agent/",
+    "812100",
+  ],
   ...["/task/register", "/v1/agent/x/task/register", "application/json ", "2026-01-01T00:00:00Z"],
 ];
 const ENDS = ["", "\0", "x", "/", "*"];

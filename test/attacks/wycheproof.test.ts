@@ -106,7 +106,7 @@ const ROCA = "rejectsKeyWithRocaVulnerability";
 /** What a backend would serve of a group: its public half, or its secret, which no key set should hold. */
 function keysOf({ public: published, private: secret }: Group): Jwk[] {
   const key = published ?? secret ?? {};
-  return "keys" in key ? (key.keys as Jwk[]) : [key as Jwk];
+  return "keys" in key ? (key.keys as Jwk[]) : [key];
 }
 
 describe.skipIf(!isPresent).each(["json_web_signature", "json_web_key"])("%s", (file) => {

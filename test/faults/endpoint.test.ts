@@ -242,7 +242,7 @@ test("nothing that is waited for keeps the process alive: neither the endpoint n
 const throwing = (): never => {
   throw new Error("secret");
 };
-const fails = (reason: unknown) => () => Promise.reject(reason as Error);
+const fails = (reason: unknown) => () => Promise.reject(reason);
 const gives = (answer: unknown) => () => Promise.resolve(answer as Response);
 test.each<[string, () => Promise<Response>, RegExp]>([
   ["ignores its signal", () => new Promise(() => undefined), /^no complete answer/],

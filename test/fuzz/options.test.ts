@@ -71,7 +71,7 @@ test("anything at all, alone or beside good ones, makes a TypeError or a middlew
     );
     for (const error of made.filter((each) => each instanceof Error)) {
       expect(error).toBeInstanceOf(TypeError);
-      expect((error as Error).message).toMatch(/^\P{C}+$/u);
+      expect(error.message).toMatch(/^\P{C}+$/u);
     }
     const [agents] = made as [ReturnType<typeof agentIdentityAuth> | Error];
     if (agents instanceof Error) return "TypeError";
