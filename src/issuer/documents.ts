@@ -1,21 +1,22 @@
 /**
  * The issuer's documents in its store: JSON with a version, under names that begin with the issuer's name. Each call of the
  * store may take 2 s. A call that fails, hangs or gives something else than text is an error, and never an absent document.
+ * Each error is made here: the client's own may hold its command, and with it a private key (ioredis, pg).
  */
 
 import { hasMethods, type OptionCheck } from "../protocol/options.js";
 import { toJsonObject } from "../protocol/encoding.js";
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { IntrinsicPromise } from "../runtime/captured-globals.js";
-import { isThenable, pause, withDeadline } from "../runtime/thenable.js";
+import { isThenable, pause, whenSettled, withDeadline } from "../runtime/thenable.js";
 import { publishIssuerEvent } from "./diagnostics.js";
 import type { Seal } from "./seal.js";
 
 const STORE_TIMEOUT = 2_000;
 const VERSION = 1;
 
-/** Attempts of a change before the store is taken for one whose `compareAndSet` never succeeds. */
-const MOST_ATTEMPTS = 50;
+/** Attempts at a document that nobody else changes, before the store's `compareAndSet` is taken for broken. */
+const MOST_IN_VAIN = 10;
 
 /** ms. After each lost race, a random pause lets the others through; it grows up to this. */
 const LONGEST_PAUSE = 64;
@@ -36,7 +37,7 @@ export interface KeyvStore {
   store?: unknown;
 }
 
-const isStore = hasMethods("get", "set", "delete", "compareAndSet");
+const isStore = (value: unknown): value is IssuerStore => hasMethods("get", "set", "delete", "compareAndSet")(value);
 const isKeyv = (value: unknown): value is KeyvStore =>
   hasMethods("get", "set", "delete")(value) && "throwOnErrors" in Object(value);
 
@@ -54,7 +55,7 @@ export function refuseUnsafeKeyv(store: IssuerStore | KeyvStore, hasSigningKeys:
       "createIssuer: a Keyv cannot compare and set, so it cannot hold signing keys: pass signingKeys, or a store such as createIssuer({ store: redisStore(client) })",
     );
   }
-  const { throwOnErrors, store: adapter } = store as KeyvStore;
+  const { throwOnErrors, store: adapter } = store;
   const isInMemory = Object.prototype.toString.call(adapter) === "[object Map]";
   if (throwOnErrors && (isInMemory || (Object(adapter) as KeyvStore).throwOnErrors)) return;
   throw new TypeError(
@@ -74,40 +75,52 @@ export class Documents {
     this.#seal = seal;
   }
 
-  /** Without a promise where the store has a `getMany` that answers without one. */
+  /** Without a promise where the store answers without one. */
   read<T>(names: readonly string[]): MaybePromise<(T | undefined)[]> {
     const entries = names.map((name) => this.#prefix + name);
-    const open = (texts: readonly unknown[]) =>
-      texts.map((text, i) => this.#open(entries[i] ?? "", text) as T | undefined);
-    const store = this.#store;
-    if ("getMany" in store && typeof store.getMany === "function") {
-      return this.#call(
-        "getMany",
-        () => store.getMany?.(entries),
-        (answer) => {
-          if (!Array.isArray(answer) || answer.length !== names.length) throw strange("getMany");
-          return open(answer);
-        },
-      );
-    }
-    const texts = entries.map(async (entry) => this.#call("get", () => store.get(entry), textOf));
-    return (async () => open(await IntrinsicPromise.all(texts)))();
-  }
-
-  write(name: string, document: object, ttl?: number): MaybePromise<void> {
-    const entry = this.#prefix + name;
-    return this.#call(
-      "set",
-      () => this.#store.set(entry, this.#close(entry, document), ttl),
-      () => undefined,
+    return whenSettled(this.#readTexts(entries), (texts) =>
+      texts.map((text, i) => this.#open(entries[i] ?? "", text) as T | undefined),
     );
   }
 
-  remove(name: string): MaybePromise<void> {
+  #readTexts(entries: readonly string[]): MaybePromise<readonly Text[]> {
+    const store = this.#store;
+    if ("getMany" in store && typeof store.getMany === "function") {
+      const areTexts = (answer: unknown) =>
+        Array.isArray(answer) && answer.length === entries.length && answer.every(isText);
+      return this.#call("getMany", () => store.getMany?.(entries), areTexts);
+    }
+    return this.#getEach(entries);
+  }
+
+  /** The first promise makes the rest asynchronous: all of them are awaited, so that none can reject unseen. */
+  #getEach([first, ...others]: readonly string[]): MaybePromise<readonly Text[]> {
+    if (first === undefined) return [];
+    const text = this.#get(first);
+    if (!isThenable(text)) return whenSettled(this.#getEach(others), (texts) => [text, ...texts]);
+    return IntrinsicPromise.all([text, ...others.map(async (entry) => this.#get(entry))]);
+  }
+
+  #get(entry: string): MaybePromise<Text> {
+    return this.#call("get", () => this.#store.get(entry), isText);
+  }
+
+  write(name: string, document: object, ttl?: number): MaybePromise<unknown> {
+    const entry = this.#prefix + name;
+    return this.#set(entry, this.#close(entry, document), ttl);
+  }
+
+  /** A Keyv takes 0 for "no end", and `undefined` for a ttl of its own: after that, a revocation would be forgotten. */
+  #set(entry: string, sealed: string, ttl?: number): MaybePromise<unknown> {
+    const store = this.#store;
+    return this.#call("set", () => store.set(entry, sealed, isStore(store) ? ttl : (ttl ?? 0)), isDone);
+  }
+
+  remove(name: string): MaybePromise<unknown> {
     return this.#call(
       "delete",
       () => this.#store.delete(this.#prefix + name),
-      () => undefined,
+      () => true,
     );
   }
 
@@ -122,20 +135,21 @@ export class Documents {
   ): Promise<void> {
     const store = this.#store;
     const entry = this.#prefix + name;
-    for (let attempt = 1; attempt <= MOST_ATTEMPTS; attempt++) {
-      const text = await this.#call("get", () => store.get(entry), textOf);
+    let previous: Text = "";
+    let inVain = 0;
+    for (let attempt = 1; inVain < MOST_IN_VAIN; attempt++) {
+      const text = await this.#get(entry);
+      inVain = text === previous ? inVain + 1 : 1; // where another process was faster, the store works
+      previous = text;
       const document = this.#open(entry, text) as T | undefined;
       const wanted = await decide(document);
       const next = wanted ?? (text !== undefined && !this.#seal.isCurrent(entry, text) ? document : undefined);
       if (next === undefined) return;
-      if (!isStore(store)) return this.write(name, next);
       const sealed = this.#close(entry, next);
-      const isSet = await this.#call(
-        "compareAndSet",
-        () => (store as IssuerStore).compareAndSet(entry, text, sealed),
-        booleanOf,
-      );
-      if (isSet) return;
+      const isSet = isStore(store)
+        ? await this.#call("compareAndSet", () => store.compareAndSet(entry, text, sealed), isBoolean)
+        : await this.#set(entry, sealed);
+      if (isSet !== false) return;
       await pause(Math.random() * Math.min(2 ** attempt, LONGEST_PAUSE));
     }
     throw new Error("the issuer's store refused every compareAndSet");
@@ -146,47 +160,67 @@ export class Documents {
   }
 
   /** @returns `undefined` only where the store has no entry */
-  #open(entry: string, answer: unknown): object | undefined {
-    const text = textOf(answer);
+  #open(entry: string, text: Text): object | undefined {
     if (text === undefined) return undefined;
-    const document = toJsonObject(JSON.parse(this.#seal.open(entry, text)));
+    const document = parseObject(this.#seal.open(entry, text));
     if (document?.["version"] !== VERSION) throw new Error("the issuer's store holds a document of another version");
     return document;
   }
 
-  #call<T>(call: string, ask: () => unknown, check: (answer: unknown) => T): MaybePromise<T> {
+  #call<T>(call: Call, ask: () => unknown, isExpected: Check): MaybePromise<T> {
+    let answer: unknown;
     try {
-      const answer = ask();
-      return isThenable(answer) ? this.#settle(call, answer, check) : check(answer);
+      answer = ask();
+      if (isThenable(answer)) return this.#settle(call, answer, isExpected);
     } catch (error) {
-      publishIssuerEvent({ type: "store.failed", call });
-      throw error;
+      throw failure(call, `failed in ${call}()${codeOf(error)}`);
     }
+    if (!isExpected(answer)) throw failure(call, `gave something strange for ${call}()`);
+    return answer as T;
   }
 
-  async #settle<T>(call: string, answer: PromiseLike<unknown>, check: (answer: unknown) => T): Promise<T> {
+  async #settle<T>(call: Call, answer: PromiseLike<unknown>, isExpected: Check): Promise<T> {
+    const late = {};
+    let settled: unknown;
     try {
-      const late = new Error(`the issuer's store gave no answer within ${STORE_TIMEOUT} ms`);
-      const settled = await withDeadline(answer, STORE_TIMEOUT, () => late);
-      if (settled === late) throw late;
-      return check(settled);
+      settled = await withDeadline(answer, STORE_TIMEOUT, () => late);
     } catch (error) {
-      publishIssuerEvent({ type: "store.failed", call });
-      throw error;
+      throw failure(call, `failed in ${call}()${codeOf(error)}`);
     }
+    if (settled === late) throw failure(call, `gave no answer to ${call}() within ${STORE_TIMEOUT} ms`);
+    if (!isExpected(settled)) throw failure(call, `gave something strange for ${call}()`);
+    return settled as T;
   }
 }
 
-function textOf(answer: unknown): string | undefined {
-  if (answer !== undefined && typeof answer !== "string") throw strange("get");
-  return answer;
+type Text = string | undefined;
+type Check = (answer: unknown) => boolean;
+type Call = "get" | "getMany" | "set" | "delete" | "compareAndSet";
+
+const isText = (answer: unknown) => answer === undefined || typeof answer === "string";
+const isBoolean = (answer: unknown) => typeof answer === "boolean";
+
+/** A Keyv says `false` for a value that its adapter did not take. */
+const isDone = (answer: unknown) => answer !== false;
+
+function failure(call: Call, what: string): Error {
+  publishIssuerEvent({ type: "store.failed", call });
+  return new Error(`the issuer's store ${what}`);
 }
 
-function booleanOf(answer: unknown): boolean {
-  if (typeof answer !== "boolean") throw strange("compareAndSet");
-  return answer;
+/** The code of a client's error, such as ECONNREFUSED, or the word with which Redis begins its own: OOM, READONLY, LOADING. */
+function codeOf(error: unknown): string {
+  const { code, message } = Object(error) as { code?: unknown; message?: unknown };
+  const word = /^[A-Z][A-Z0-9_]{1,30}(?= |$)/.exec(String(message))?.[0];
+  const found = typeof code === "string" && /^\w{1,40}$/.test(code) ? code : word;
+  return found === undefined ? "" : `: ${found}`;
 }
 
-function strange(call: string): TypeError {
-  return new TypeError(`the issuer's store gave something strange for ${call}()`);
+/** V8 quotes the text in its error, and here that is a private key. */
+function parseObject(text: string): Record<string, unknown> | undefined {
+  try {
+    return toJsonObject(JSON.parse(text));
+  } catch {
+    throw new Error("the issuer's store holds a document that is not JSON");
+  }
 }
