@@ -44,6 +44,7 @@ export const ROTATION_OVERLAP = 600;
 const CLOCK_DIFFERENCE = 86_400;
 
 const DOCUMENT = "signing-keys";
+const NO_KEYS = "the issuer's store holds no signing keys";
 
 export class KeyRing implements SigningKeys {
   readonly #documents: Documents;
@@ -80,6 +81,7 @@ export class KeyRing implements SigningKeys {
     const now = nowInSeconds();
     const { keys } = await this.#current();
     const published = keys.filter(({ publishedUntil = Infinity }) => publishedUntil > now);
+    if (published.length === 0) throw new Error(NO_KEYS); // never an empty key set, which verifiers would take for the truth
     return {
       keys: published.map(({ kid, privateJwk }) => publicJwk(kid, createPublicKey({ key: privateJwk, format: "jwk" }))),
     };
@@ -121,16 +123,15 @@ export class KeyRing implements SigningKeys {
       draft.isUsed = false;
       const now = nowInSeconds();
       const others = keys.filter((key) => key.kid !== kid);
-      const waiting = others.find(({ signsFrom }) => signsFrom > now);
-      const isSigner = signerOf(ring).kid === kid;
-      if (!isSigner)
-        return {
-          keys: waiting || others.length === 0 ? others : [...others.slice(0, -1), unretired(newestOf(others))],
-        };
-      const retired = others.filter((key) => key !== waiting);
-      draft.isUsed = waiting === undefined;
-      const next = waiting === undefined ? await draft.signingFrom(now) : { ...waiting, signsFrom: now };
-      return { keys: this.#withNewest(retired, next) };
+      const newest = others.at(-1);
+      if (newest !== undefined && signerOf(ring).kid !== kid) {
+        return { keys: [...others.slice(0, -1), unretired(newest)] };
+      }
+      if (newest !== undefined && newest.signsFrom > now) {
+        return { keys: this.#withNewest(others.slice(0, -1), { ...newest, signsFrom: now }) };
+      }
+      draft.isUsed = true;
+      return { keys: this.#withNewest(others, await draft.signingFrom(now)) };
     });
     publishIssuerEvent({ type: "key.withdrawn", kid });
     draft.announce();
@@ -144,7 +145,7 @@ export class KeyRing implements SigningKeys {
       ...key,
       publishedUntil: Math.min(key.publishedUntil ?? Infinity, publishedUntil),
     }));
-    return [...retired.filter((key) => key.publishedUntil > now), newest];
+    return [...retired.filter((key) => key.publishedUntil > now), unretired(newest)];
   }
 
   /** The ring, after a rotation if one is due. A failed rotation is tried again by the next call. */
@@ -174,13 +175,13 @@ export class KeyRing implements SigningKeys {
 /** A ring that was there once does not vanish: a store that has lost it must not get another one. */
 function checked(ring: Ring | undefined): Ring {
   if (ring === undefined) throw new Error("the issuer's store has lost its signing keys");
-  if (!Array.isArray(ring.keys) || ring.keys.length === 0) throw new Error("the issuer's store holds no signing keys");
+  if (!Array.isArray(ring.keys) || ring.keys.length === 0) throw new Error(NO_KEYS);
   return ring;
 }
 
 function newestOf(keys: readonly RingKey[]): RingKey {
   const newest = keys.at(-1);
-  if (newest === undefined) throw new Error("the issuer's store holds no signing keys");
+  if (newest === undefined) throw new Error(NO_KEYS);
   return newest;
 }
 
