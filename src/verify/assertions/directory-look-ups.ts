@@ -67,13 +67,14 @@ export class DirectoryLookUps {
         (answer) => {
           const agent = checkAgent(answer, "findAgent", agentRuntimeId);
           if (agent instanceof Refusal) return agent;
+          let asked: { answer: MaybePromise<FoundTask> } | undefined; // requests that share the agent share its task
           const findTask = () =>
             this.#lookUp(
               "findTask",
               () => directory.findTask(taskId),
               (task) => checkTask(task, "findTask"),
             );
-          return { agent, task: findTask };
+          return { agent, task: () => (asked ??= { answer: findTask() }).answer };
         },
       );
     }
