@@ -100,12 +100,15 @@ export class Agents implements AgentDirectory {
       publishMinted(agentRuntimeId, profile, key, kid);
       return true;
     }
-    const [revoked] = await this.#documents.read([tombstone(agentRuntimeId)]);
-    if (revoked !== undefined) return false;
+    const isRevoked = async () => (await this.#documents.read([tombstone(agentRuntimeId)]))[0] !== undefined;
+    if (await isRevoked()) return false;
     await this.#documents.change<AgentDocument>(name, (known) => {
-      const keys = [key, ...(known?.keys ?? [])].filter(({ expiresAt }) => expiresAt > nowInSeconds());
+      // A client that enrols again has the same key.
+      const others = (known?.keys ?? []).filter(({ publicKey }) => publicKey.x !== key.publicKey.x);
+      const keys = [key, ...others].filter(({ expiresAt }) => expiresAt > nowInSeconds());
       return { ...profile, keys: keys.slice(0, MOST_KEYS) };
     });
+    if (await isRevoked()) return false; // meanwhile: no token leaves once a revocation is stored
     publishMinted(agentRuntimeId, profile, key, kid);
     return true;
   }

@@ -125,7 +125,7 @@ export async function createIssuer(options?: IssuerOptions): Promise<Issuer> {
     store: anIssuerStore,
     name: aName,
     signingKeys: aKeyList,
-    rotateEvery: anInteger(1, YEAR, "seconds"),
+    rotateEvery: anInteger(1, 10 * YEAR, "seconds"),
     maxLifetime: anInteger(1, 10 * YEAR, "seconds"),
     taskLifetime: anInteger(1, 10 * YEAR, "seconds"),
     secrets: aSecretList,

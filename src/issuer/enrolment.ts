@@ -3,7 +3,7 @@
 import { randomUUID } from "node:crypto";
 import type { JWK } from "jose";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
-import { anInteger, checkOptions } from "../protocol/options.js";
+import { checkOptions, type OptionChecks } from "../protocol/options.js";
 import { nowInSeconds } from "../runtime/clock.js";
 import { whenSettled, withDeadline } from "../runtime/thenable.js";
 import { importAgentKey } from "../verify/assertions/agent-keys.js";
@@ -33,10 +33,9 @@ export type EnrolledAgent = Pick<
 /** Decides on an enrolment: `undefined` refuses it (403). A hook that throws, or takes more than 2 s, is a 503. */
 export type Enrol = (request: EnrolmentRequest) => EnrolledAgent | undefined | Promise<EnrolledAgent | undefined>;
 
-const { accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp } = MINT_CHECKS;
-const ENROLMENT_CHECKS = {
-  ...{ accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp },
-  expiresAt: anInteger(0, 1e11, "seconds since the epoch"),
+const { accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp, expiresAt } = MINT_CHECKS;
+const ENROLMENT_CHECKS: OptionChecks<EnrolledAgent> = {
+  ...{ accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp, expiresAt },
 };
 
 /**

@@ -50,7 +50,8 @@ const anId: OptionCheck = {
   accepts: (value) => typeof value === "string" && isAssertionId(value),
 };
 
-const aTimestamp = anInteger(0, Number.MAX_SAFE_INTEGER, "seconds since the epoch");
+/** From 1e11 on, a number is a time in milliseconds. */
+const aTimestamp = anInteger(0, 1e11 - 1, "seconds since the epoch");
 
 export const MINT_CHECKS: OptionChecks<MintClaims> = {
   accountId: aNonBlankString,
