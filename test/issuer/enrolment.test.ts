@@ -77,6 +77,18 @@ test("the hook gets token and key; the agent registers a task, and its assertion
   });
 });
 
+test("a client that enrols again has one key, and drives out no other one", async () => {
+  const backend = await start(() => ({ ...user, agentRuntimeId: "agent-1" }));
+  await backend.issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1", agentRuntimeId: "agent-1" });
+  const minted = (await backend.issuer.directory.findAgent("agent-1"))?.publicKey;
+  for (let i = 0; i < 9; i++) expect((await backend.enrol(bodyWith(sshKey(raw)))).status).toBe(200);
+  const agents = backend.issuer.directory as unknown as { withKeys(id: string): Promise<{ publicKey: object }[]> };
+  expect((await agents.withKeys("agent-1")).map(({ publicKey }) => publicKey)).toEqual([
+    { kty: "OKP", crv: "Ed25519", x: raw.toString("base64url") },
+    minted,
+  ]);
+});
+
 describe("is refused", () => {
   test.each<[string, Enrol | undefined, number, string | undefined]>([
     ["without a hook", undefined, 404, "not_found"],
@@ -100,6 +112,7 @@ describe("is refused", () => {
       { ...user, expiresAt: undefined },
       { ...user, expiresAt: 1 },
       { ...user, expiresAt: "never" },
+      { ...user, expiresAt: 1e11 },
       { ...user, lifetime: 60 },
       { ...user, agentRuntimeId: "a:b" },
     ].map((answer): [string, Enrol, number, string] => [
