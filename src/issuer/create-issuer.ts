@@ -83,7 +83,7 @@ export interface Issuer {
   withdrawKey(kid: string): Promise<void>;
   /**
    * Refuses the agent's assertions and registrations from now on, in all processes, and `mint` for it too. **Its bearer tokens
-   * are accepted until their `exp`.** It resolves when the revocation is stored.
+   * are accepted until their `exp`.** It resolves when the revocation is stored, and a `mint` that is under way then rejects.
    */
   revokeAgent(agentRuntimeId: string): Promise<void>;
   /** Takes a revocation back. */

@@ -27,7 +27,7 @@ export type MaybePromise<T> = T | Promise<T>;
 export interface KeyvStore {
   /** Gives the value, or `undefined`. */
   get(name: string): unknown;
-  /** Sets a value; `ttl` is in ms. */
+  /** Sets a value; `ttl` is in ms, and 0 is no end. The answer `false` is a failure. */
   set(name: string, value: unknown, ttl?: number): unknown;
   /** Removes an entry. */
   delete(name: string): unknown;

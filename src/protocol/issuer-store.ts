@@ -12,7 +12,7 @@ export interface IssuerStore {
   /** Several in one round trip, in the order of the names. Default: one `get` for each. */
   getMany?(names: readonly string[]): Awaitable<readonly (string | undefined)[]>;
   /**
-   * Sets an entry, whatever it was before.
+   * Sets an entry, whatever it was before. The answer `false` counts as a failure.
    * @param ttl milliseconds until the entry expires; without it, the entry stays
    */
   set(name: string, text: string, ttl?: number): Awaitable<unknown>;

@@ -156,6 +156,18 @@ describe("a store that", () => {
     expect([...store.entries.values()]).toEqual([text]);
   });
 
+  test("others change each time gets its change in the end", async () => {
+    const store = new TextStore();
+    const issuer = await createIssuer({ store, signingKeys: [signingKey] });
+    const name = "{agent-identity-auth}:agent:agent-1";
+    let changes = 0;
+    store.before = (call) => {
+      if (call === "compareAndSet" && ++changes <= 60) store.entries.set(name, `{"version":1,"keys":[],"n":${changes}}`);
+    };
+    await issuer.mint(known);
+    expect(changes).toBe(61);
+  });
+
   test("answers at once is asked synchronously, with getMany or without", async () => {
     const entries = new Map<string, string>();
     const store = {

@@ -316,13 +316,6 @@ describe("an agent", () => {
     }
   });
 
-  test("gets all the tokens that are asked for at once", async () => {
-    const store = new TextStore();
-    const issuer = await createIssuer({ store, signingKeys: [signingKey] });
-    store.before = () => new Promise((resolve) => setTimeout(resolve, Math.random() * 2));
-    await Promise.all(Array.from({ length: 60 }, () => issuer.mint({ ...somebody, agentRuntimeId: "agent-1" })));
-  });
-
   test("that is revoked gets no token until it is reinstated, and its task is good again then", async () => {
     const issuer = await createIssuer();
     const { token, agentRuntimeId } = await issuer.mint(somebody);
