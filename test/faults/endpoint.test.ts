@@ -242,6 +242,7 @@ test("nothing that is waited for keeps the process alive: neither the endpoint n
 const throwing = (): never => {
   throw new Error("secret");
 };
+// eslint-disable-next-line @typescript-eslint/prefer-promise-reject-errors -- a custom fetch may do so
 const fails = (reason: unknown) => () => Promise.reject(reason);
 const gives = (answer: unknown) => () => Promise.resolve(answer as Response);
 test.each<[string, () => Promise<Response>, RegExp]>([

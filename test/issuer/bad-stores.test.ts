@@ -162,7 +162,8 @@ describe("a store that", () => {
     const name = "{agent-identity-auth}:agent:agent-1";
     let changes = 0;
     store.before = (call) => {
-      if (call === "compareAndSet" && ++changes <= 60) store.entries.set(name, `{"version":1,"keys":[],"n":${changes}}`);
+      if (call === "compareAndSet" && ++changes <= 60)
+        store.entries.set(name, `{"version":1,"keys":[],"n":${changes}}`);
     };
     await issuer.mint(known);
     expect(changes).toBe(61);
