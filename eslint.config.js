@@ -39,6 +39,7 @@ export default defineConfig(
     "bench/node_modules/",
     "test/codex/node_modules/",
     "test/environments/node_modules/",
+    "test/package/.block-*/",
     "test/mcp/", // its packages are not installed with the project; it checks its own types
     "test/stores/node_modules/",
   ]),
