@@ -12,7 +12,7 @@ import {
   type ErrorHandlerOptions,
 } from "./middleware/error-handler.js";
 import { createMiddleware, type MiddlewareMembers } from "./middleware/middleware.js";
-import { isThenable } from "./runtime/thenable.js";
+import { whenSettled } from "./runtime/thenable.js";
 import { identityOf } from "./verify/http/agent-of.js";
 import type { AgentIdentityAuthOptions, Authenticate } from "./verify/http/authenticator.js";
 import { answerOf, isAgentIdentityError, type ErrorFactory } from "./verify/outcome/errors.js";
@@ -73,12 +73,7 @@ function createHook(authenticate: Authenticate, toError: ErrorFactory): onReques
       if (admission === ADMITTED) done();
       else done(admission);
     };
-    const admission = admit(authenticate, request.raw, request, toError);
-    if (isThenable(admission))
-      void (async () => {
-        proceed(await admission);
-      })();
-    else proceed(admission);
+    void whenSettled(admit(authenticate, request.raw, request, toError), proceed);
   };
 }
 

@@ -12,7 +12,8 @@ import {
   type IdentityRule,
 } from "./verify/http/authenticator.js";
 import { credentialsOfRequest } from "./verify/http/credentials.js";
-import { answerOf, Refusal, toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "./verify/outcome/errors.js";
+import { responseOf } from "./verify/http/response.js";
+import { answerOf, Refusal, toErrorAnswer, type ErrorFactory } from "./verify/outcome/errors.js";
 import { ANONYMOUS, identityOrThrow, type Outcome } from "./verify/outcome/verdict.js";
 import type { Verifier } from "./verify/tokens/create-verifier.js";
 
@@ -122,7 +123,7 @@ function createProtection<Identity extends AgentIdentity | undefined>(
         throw new TypeError("protect takes a handler: (request, identity) => Response");
       return async function agentIdentity(request, ...rest) {
         const verdict = await authenticateOnMount(credentialsOfRequest(request));
-        if (verdict instanceof Refusal) return toResponse(answerOf(toError(verdict)));
+        if (verdict instanceof Refusal) return responseOf(answerOf(toError(verdict)));
         const identity = verdict === ANONYMOUS ? undefined : identityOrThrow(verdict, toError);
         return handler(request, identity as Identity, ...rest);
       };
@@ -138,9 +139,5 @@ function createProtection<Identity extends AgentIdentity | undefined>(
  */
 export function agentIdentityErrorResponse(error: unknown): Response | undefined {
   const answer = toErrorAnswer(error);
-  return answer && toResponse(answer);
-}
-
-function toResponse({ status, headers, body }: ErrorAnswer): Response {
-  return new Response(body, { status, headers });
+  return answer && responseOf(answer);
 }

@@ -15,6 +15,7 @@ import {
   type IdentityRule,
 } from "./verify/http/authenticator.js";
 import { credentialsOfRequest } from "./verify/http/credentials.js";
+import { responseOf } from "./verify/http/response.js";
 import { answerOf, Refusal, type ErrorFactory } from "./verify/outcome/errors.js";
 import { ANONYMOUS, identityOrThrow } from "./verify/outcome/verdict.js";
 import type { Verifier } from "./verify/tokens/create-verifier.js";
@@ -97,8 +98,7 @@ function createHandler<Identity>(
     const verdict = await authenticate(credentialsOfRequest(c.req.raw));
     if (verdict instanceof Refusal) {
       const error = toError(verdict);
-      const { status, headers, body } = answerOf(error);
-      throw new HTTPException(error.status, { res: new Response(body, { status, headers }), cause: error });
+      throw new HTTPException(error.status, { res: responseOf(answerOf(error)), cause: error });
     }
     c.set("agentIdentity", (verdict === ANONYMOUS ? undefined : identityOrThrow(verdict, toError)) as Identity);
     await next();

@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { agentIdentityAuth, agentIdentityErrorHandler } from "../index.js";
 import { createIssuer, type IssuerStore } from "../issuer.js";
+import { requestPath } from "../runtime/request-path.js";
 import { cannedCodexApi } from "../testing.js";
 
 export interface ServeOptions {
@@ -41,7 +42,7 @@ export async function startBackend({ port, store, log }: ServeOptions): Promise<
     router(req, res, () => {
       agents(req, res, (error) => {
         const { agentIdentity: agent } = req;
-        const path = req.url?.split("?", 1)[0] ?? "";
+        const path = requestPath(req.url);
         if (error !== undefined || agent === undefined) {
           handleError(error, req, res, () => res.writeHead(500).end());
           return;

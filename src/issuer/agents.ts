@@ -3,7 +3,7 @@
 import { hash } from "node:crypto";
 import type { JWK } from "jose";
 import { nowInSeconds } from "../runtime/clock.js";
-import { whenSettled } from "../runtime/thenable.js";
+import { whenSettled, type MaybePromise } from "../runtime/thenable.js";
 import type {
   AgentDirectory,
   DirectoryAgent,
@@ -11,7 +11,7 @@ import type {
   DirectoryTask,
 } from "../verify/assertions/agent-directory.js";
 import { publishIssuerEvent } from "./diagnostics.js";
-import type { Documents, MaybePromise } from "./documents.js";
+import type { Documents } from "./documents.js";
 
 /** What is known of an agent, apart from its keys. */
 export type AgentProfile = Pick<
@@ -67,7 +67,7 @@ export class Agents implements AgentDirectory {
     const names = [agentDocument(agentRuntimeId), tombstone(agentRuntimeId), taskDocument(taskId)];
     return whenSettled(this.#documents.read<object>(names), ([agent, revoked, found]) => {
       const task = found as TaskDocument | undefined;
-      const agents = revoked === undefined ? agentsOf(agentRuntimeId, agent as AgentDocument | undefined) : [];
+      const agents = agentsOf(agentRuntimeId, agent, revoked);
       const owner = agents.find(({ publicKey }) => publicKey.x === task?.x);
       return owner === undefined ? { agent: agents[0] } : { agent: owner, task };
     });
@@ -77,7 +77,7 @@ export class Agents implements AgentDirectory {
   withKeys(agentRuntimeId: string): MaybePromise<AgentWithKey[]> {
     const names = [agentDocument(agentRuntimeId), tombstone(agentRuntimeId)];
     return whenSettled(this.#documents.read<object>(names), ([agent, revoked]) =>
-      revoked === undefined ? agentsOf(agentRuntimeId, agent as AgentDocument | undefined) : [],
+      agentsOf(agentRuntimeId, agent, revoked),
     );
   }
 
@@ -143,9 +143,9 @@ function publishMinted(agentRuntimeId: string, profile: AgentProfile, { expiresA
   publishIssuerEvent({ type: "agent.minted", agentRuntimeId, accountId, chatgptUserId, expiresAt, ...signedBy });
 }
 
-function agentsOf(agentRuntimeId: string, document: AgentDocument | undefined): AgentWithKey[] {
-  if (document === undefined) return [];
-  const { accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp, keys } = document;
+function agentsOf(agentRuntimeId: string, document: object | undefined, revoked: object | undefined): AgentWithKey[] {
+  if (document === undefined || revoked !== undefined) return [];
+  const { accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp, keys } = document as AgentDocument;
   const profile = { agentRuntimeId, accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp };
   return keys.filter(({ expiresAt }) => expiresAt > nowInSeconds()).map((key) => ({ ...profile, ...key }));
 }

@@ -4,6 +4,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { parseUtf8Json, toJsonObject } from "../protocol/encoding.js";
 import { aFunction, checkOptions } from "../protocol/options.js";
+import { requestPath } from "../runtime/request-path.js";
 import { isB64token, readCredentials, type Scheme } from "../verify/http/credentials.js";
 import { answerOf, Refusal, toVerifierError } from "../verify/outcome/errors.js";
 import type { Agents } from "./agents.js";
@@ -97,7 +98,7 @@ export function createRouter(keys: SigningKeys, agents: Agents, options?: Router
   };
 
   return function issuerRouter(req, res, next) {
-    const answer = route(req, req.url?.split("?", 1)[0] ?? "");
+    const answer = route(req, requestPath(req.url));
     if (answer !== undefined) void send(req, res, answer);
     else if (next) next();
     else void send(req, res, refuse(404, "not_found", "There is nothing here."));

@@ -8,7 +8,7 @@ import { hasMethods, type OptionCheck } from "../protocol/options.js";
 import { toJsonObject } from "../protocol/encoding.js";
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { IntrinsicPromise } from "../runtime/captured-globals.js";
-import { isThenable, pause, whenSettled, withDeadline } from "../runtime/thenable.js";
+import { isThenable, pause, whenSettled, withDeadline, type MaybePromise } from "../runtime/thenable.js";
 import { publishIssuerEvent } from "./diagnostics.js";
 import type { Seal } from "./seal.js";
 
@@ -20,8 +20,6 @@ const MOST_IN_VAIN = 10;
 
 /** ms. After each lost race, a random pause lets the others through; it grows up to this. */
 const LONGEST_PAUSE = 64;
-
-export type MaybePromise<T> = T | Promise<T>;
 
 /** The part of a Keyv that holds agents and tasks. It cannot compare and set. */
 export interface KeyvStore {

@@ -1,14 +1,13 @@
 /** Self-enrolment of a Codex client: your hook decides by the user's bearer token, and the client keeps the agent's private key. */
 
-import { randomUUID } from "node:crypto";
 import type { JWK } from "jose";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
 import { checkOptions, type OptionChecks } from "../protocol/options.js";
 import { nowInSeconds } from "../runtime/clock.js";
-import { whenSettled, withDeadline } from "../runtime/thenable.js";
+import { beforeDeadline } from "../runtime/thenable.js";
 import { importAgentKey } from "../verify/assertions/agent-keys.js";
 import type { Agents } from "./agents.js";
-import { MINT_CHECKS, type MintClaims } from "./mint.js";
+import { draftAgent, MINT_CHECKS, type MintClaims } from "./mint.js";
 
 /** ms that the hook may take. */
 const HOOK_TIMEOUT = 2_000;
@@ -35,7 +34,13 @@ export type Enrol = (request: EnrolmentRequest) => EnrolledAgent | undefined | P
 
 const { accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp, expiresAt } = MINT_CHECKS;
 const ENROLMENT_CHECKS: OptionChecks<EnrolledAgent> = {
-  ...{ accountId, chatgptUserId, agentRuntimeId, email, planType, chatgptAccountIsFedramp, expiresAt },
+  accountId,
+  chatgptUserId,
+  agentRuntimeId,
+  email,
+  planType,
+  chatgptAccountIsFedramp,
+  expiresAt,
 };
 
 /**
@@ -43,26 +48,15 @@ const ENROLMENT_CHECKS: OptionChecks<EnrolledAgent> = {
  * @throws Error if the hook fails, or gives something else than an agent
  */
 export async function enrolAgent(agents: Agents, enrol: Enrol, request: EnrolmentRequest): Promise<string | undefined> {
-  const late = new Error(`enrol gave no answer within ${HOOK_TIMEOUT} ms`);
-  const asked = (async () => whenSettled(enrol(request), (answer) => answer))();
-  const answer = await withDeadline(asked, HOOK_TIMEOUT, () => late);
-  if (answer === late) throw late;
+  const asked = (async (): Promise<unknown> => enrol(request))();
+  const answer = await beforeDeadline(asked, HOOK_TIMEOUT, `enrol gave no answer within ${HOOK_TIMEOUT} ms`);
   if (answer === undefined) return undefined;
-  const given = checkOptions<EnrolledAgent>("enrol", answer as EnrolledAgent, ENROLMENT_CHECKS);
-  const { accountId, chatgptUserId, expiresAt, agentRuntimeId: givenId } = given as Partial<EnrolledAgent>;
-  if (
-    accountId === undefined ||
-    chatgptUserId === undefined ||
-    expiresAt === undefined ||
-    expiresAt <= nowInSeconds()
-  ) {
-    throw new TypeError("enrol: accountId, chatgptUserId and expiresAt (in the future) are needed");
-  }
-  const agentRuntimeId = givenId ?? `agent-${randomUUID()}`;
-  const { email = "", planType = "free", chatgptAccountIsFedramp = false } = given;
-  const profile = { accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp };
+  const given: Partial<EnrolledAgent> = checkOptions("enrol", answer as EnrolledAgent, ENROLMENT_CHECKS);
+  const { agentRuntimeId, isNewAgent, profile } = draftAgent("enrol", given);
+  const { expiresAt = 0 } = given;
+  if (expiresAt <= nowInSeconds()) throw new TypeError("enrol: expiresAt is needed, and must be in the future");
   const key = { publicKey: request.publicKey, expiresAt };
-  return (await agents.enter(agentRuntimeId, profile, key, givenId === undefined)) ? agentRuntimeId : undefined;
+  return (await agents.enter(agentRuntimeId, profile, key, isNewAgent)) ? agentRuntimeId : undefined;
 }
 
 /** What an Ed25519 key in OpenSSH's format begins with, once decoded (RFC 8709 §4). */

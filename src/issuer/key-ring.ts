@@ -88,8 +88,8 @@ export class KeyRing implements SigningKeys {
   }
 
   /**
-   * Processes that rotate at once make one key: whoever finds a new key since its own first look has nothing left to do, and a
-   * key that waits for its overlap only comes to sign earlier, where `delay` says so.
+   * Processes that rotate at once make one key, because a process stops when it finds a key that is newer than at its first look.
+   * While a key waits for its overlap, no other key is made: that key signs earlier if `delay` is shorter.
    */
   async rotate(delay: number): Promise<void> {
     let newestAtFirst: string | undefined;

@@ -1,7 +1,6 @@
 /** Minting: each token holds a new Ed25519 key pair of its agent. Only the token has the private half. */
 
 import { generateKeyPairSync, randomUUID } from "node:crypto";
-
 import { isAssertionId } from "../protocol/agent-assertion.js";
 import type { AgentIdentityClaims } from "../protocol/claims.js";
 import {
@@ -13,7 +12,7 @@ import {
   type OptionChecks,
 } from "../protocol/options.js";
 import { exportJwk } from "../protocol/jwk.js";
-import { nowInSeconds } from "../runtime/clock.js";
+import { LATEST_TIME, nowInSeconds } from "../runtime/clock.js";
 import type { AgentProfile, TokenKey } from "./agents.js";
 import type { Signer } from "./signing-keys.js";
 
@@ -50,8 +49,7 @@ const anId: OptionCheck = {
   accepts: (value) => typeof value === "string" && isAssertionId(value),
 };
 
-/** From 1e11 on, a number is a time in milliseconds. */
-const aTimestamp = anInteger(0, 1e11 - 1, "seconds since the epoch");
+const aTimestamp = anInteger(0, LATEST_TIME, "seconds since the epoch");
 
 export const MINT_CHECKS: OptionChecks<MintClaims> = {
   accountId: aNonBlankString,
@@ -75,28 +73,40 @@ export interface TokenDefaults {
   readonly maxLifetime: number;
 }
 
-export interface DraftToken {
+export interface DraftAgent {
   readonly agentRuntimeId: string;
-  /** Whether the id was made for this token. */
+  /** Whether the id was made just now. */
   readonly isNewAgent: boolean;
   readonly profile: AgentProfile;
+}
+
+export interface DraftToken extends DraftAgent {
   readonly key: TokenKey;
   readonly payload: AgentIdentityClaims;
+}
+
+/**
+ * @param where begins the message
+ * @throws TypeError
+ */
+export function draftAgent(where: string, given: Partial<MintClaims>): DraftAgent {
+  const { accountId, chatgptUserId, email = "", planType = "free", chatgptAccountIsFedramp = false } = given;
+  if (accountId === undefined || chatgptUserId === undefined) {
+    throw new TypeError(`${where}: accountId and chatgptUserId are needed`);
+  }
+  return {
+    agentRuntimeId: given.agentRuntimeId ?? `agent-${randomUUID()}`,
+    isNewAgent: given.agentRuntimeId === undefined,
+    profile: { accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp },
+  };
 }
 
 /** @throws TypeError */
 export function draftToken(claims: MintClaims, defaults: TokenDefaults): DraftToken {
   const given = checkOptions<Partial<MintClaims>>("mint", claims, MINT_CHECKS);
-  const { accountId, chatgptUserId, email = "", planType = "free", chatgptAccountIsFedramp = false } = given;
-  const {
-    agentRuntimeId = `agent-${randomUUID()}`,
-    lifetime = defaults.maxLifetime,
-    issuedAt = nowInSeconds(),
-  } = given;
+  const agent = draftAgent("mint", given);
+  const { lifetime = defaults.maxLifetime, issuedAt = nowInSeconds() } = given;
   const { expiresAt = issuedAt + lifetime, notBefore, issuer = defaults.issuer, audience = defaults.audience } = given;
-  if (accountId === undefined || chatgptUserId === undefined) {
-    throw new TypeError("mint: accountId and chatgptUserId are needed");
-  }
   if (expiresAt > nowInSeconds() + defaults.maxLifetime) {
     throw new TypeError(`mint: the token would live longer than maxLifetime, which is ${defaults.maxLifetime} seconds`);
   }
@@ -107,21 +117,15 @@ export function draftToken(claims: MintClaims, defaults: TokenDefaults): DraftTo
     iat: issuedAt,
     exp: expiresAt,
     ...(notBefore !== undefined && { nbf: notBefore }),
-    agent_runtime_id: agentRuntimeId,
+    agent_runtime_id: agent.agentRuntimeId,
     agent_private_key: privateKey.export({ format: "der", type: "pkcs8" }).toString("base64"),
-    account_id: accountId,
-    chatgpt_user_id: chatgptUserId,
-    email,
-    plan_type: planType,
-    chatgpt_account_is_fedramp: chatgptAccountIsFedramp,
+    account_id: agent.profile.accountId,
+    chatgpt_user_id: agent.profile.chatgptUserId,
+    email: agent.profile.email,
+    plan_type: agent.profile.planType,
+    chatgpt_account_is_fedramp: agent.profile.chatgptAccountIsFedramp,
   };
-  return {
-    agentRuntimeId,
-    isNewAgent: given.agentRuntimeId === undefined,
-    profile: { accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp },
-    key: { publicKey: exportJwk(publicKey), expiresAt },
-    payload,
-  };
+  return { ...agent, key: { publicKey: exportJwk(publicKey), expiresAt }, payload };
 }
 
 /** RFC 7515 §3.1. Not jose's `SignJWT`, because `/testing` signs claims that `SignJWT` refuses. */

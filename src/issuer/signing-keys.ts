@@ -6,7 +6,7 @@ import type { JWK } from "jose";
 import { calculateJwkThumbprint } from "jose/jwk/thumbprint";
 import { exportJwk } from "../protocol/jwk.js";
 import { IntrinsicPromise } from "../runtime/captured-globals.js";
-import { withDeadline } from "../runtime/thenable.js";
+import { beforeDeadline } from "../runtime/thenable.js";
 import { parseKeySet } from "../verify/keys/key-set.js";
 
 /** ms that an external signer may take. */
@@ -141,10 +141,9 @@ function importExternalKey(key: ExternalKey, index: number): ImportedKey {
     kid,
     publicKey,
     async sign(data) {
-      const late = new Error(`the signer of ${kid} gave no answer within ${SIGNER_TIMEOUT} ms`);
-      const asked = (async () => key.sign(Uint8Array.from(data)))();
-      const signature = await withDeadline<unknown, Error>(asked, SIGNER_TIMEOUT, () => late);
-      if (signature === late) throw late;
+      const asked = (async (): Promise<unknown> => key.sign(Uint8Array.from(data)))();
+      const late = `the signer of ${kid} gave no answer within ${SIGNER_TIMEOUT} ms`;
+      const signature = await beforeDeadline(asked, SIGNER_TIMEOUT, late);
       if (!types.isUint8Array(signature) || !verify("sha256", data, publicKey, signature)) {
         throw new Error(`the signer of ${kid} gave something that is not its signature`);
       }

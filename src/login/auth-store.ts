@@ -3,7 +3,7 @@
 import { mkdir, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import writeFileAtomic from "write-file-atomic";
-import { parseUtf8Json } from "../protocol/encoding.js";
+import { isJsonObject, parseUtf8Json } from "../protocol/encoding.js";
 import { LoginError } from "./login-error.js";
 
 /** Credentials before anything in them is verified. */
@@ -104,9 +104,7 @@ async function readAuthFile(path: string): Promise<AuthFileContent | undefined> 
   } catch {
     throw invalid(path, "it is not JSON");
   }
-  if (typeof content !== "object" || content === null || Array.isArray(content)) {
-    throw invalid(path, "it is not a JSON object");
-  }
+  if (!isJsonObject(content)) throw invalid(path, "it is not a JSON object");
   const members = Object.keys(content);
   if (members.length > 0 && !members.some((name) => KNOWN_MEMBERS.includes(name))) {
     throw invalid(path, "it is some other program's");

@@ -1,9 +1,10 @@
 /** The gate in front of an MCP transport, on Node and on fetch. */
 
 import type { AgentIdentity } from "../protocol/agent-identity.js";
-import { isThenable } from "../runtime/thenable.js";
+import { whenSettled } from "../runtime/thenable.js";
 import type { Authenticate } from "../verify/http/authenticator.js";
 import { credentialsOfRequest, withoutCredentials } from "../verify/http/credentials.js";
+import { responseOf } from "../verify/http/response.js";
 import { requireNodeRequest, type CredentialsSource } from "../verify/http/request-headers.js";
 import { answerOf, isAgentIdentityError, Refusal, type ErrorFactory } from "../verify/outcome/errors.js";
 import {
@@ -91,12 +92,7 @@ export function createGate(authenticate: Authenticate<Outcome>, toError: ErrorFa
       else if (setAuth(req, authInfoOf(carrier.agentIdentity, resource))) next();
       else next(new Error("req.auth cannot be set: other code has defined it"));
     };
-    const admission = admit(authenticate, req, carrier, toError);
-    if (isThenable(admission))
-      void (async () => {
-        proceed(await admission);
-      })();
-    else proceed(admission);
+    void whenSettled(admit(authenticate, req, carrier, toError), proceed);
   };
   return Object.assign(gate, {
     protect<Rest extends unknown[]>(
@@ -108,8 +104,7 @@ export function createGate(authenticate: Authenticate<Outcome>, toError: ErrorFa
       return async (request: Request, ...rest: Rest): Promise<Response> => {
         const outcome = await authenticate(credentialsOfRequest(request));
         if (outcome instanceof Refusal) {
-          const { status, headers, body } = answerOf(toError(outcome));
-          return new Response(body, { status, headers });
+          return responseOf(answerOf(toError(outcome)));
         }
         const authInfo = authInfoOf(identityOrThrow(outcome, toError), resource);
         return handler(withoutCredentials(request), authInfo, ...rest);

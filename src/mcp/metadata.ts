@@ -1,5 +1,6 @@
 /** The metadata of a protected resource (RFC 9728). */
 
+import { requestPath } from "../runtime/request-path.js";
 import { aResourceMetadataUrl } from "../verify/outcome/challenge.js";
 
 /** Seconds that clients may keep the document. */
@@ -58,7 +59,7 @@ export function createMetadata(resource: URL): McpMetadata {
   };
 
   const middleware = (req: MetadataRequest, res: MetadataResponse, next: () => void): void => {
-    if ((req.originalUrl ?? req.url)?.split("?", 1)[0] !== path) {
+    if (requestPath(req.originalUrl ?? req.url) !== path) {
       next();
       return;
     }

@@ -1,6 +1,6 @@
 /** What an agent signs with its Ed25519 key, and the envelope that carries it in `Authorization: AgentAssertion …`. */
 
-import { decodeBase64urlJsonObject } from "./encoding.js";
+import { decodeBase64urlJsonObject, isJsonObject } from "./encoding.js";
 
 /** Members in the order in which Codex writes them. */
 export interface AgentAssertion {
@@ -50,7 +50,7 @@ export function hasOnlyStringMembers<Name extends string>(
   value: unknown,
   names: Name[],
 ): value is Record<Name, string> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return false;
+  if (!isJsonObject(value)) return false;
   const entries = Object.entries(value);
   return (
     entries.length === names.length &&

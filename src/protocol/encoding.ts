@@ -41,8 +41,13 @@ export function decodeBase64urlJsonObject(text: string): JsonObject | undefined 
 
 export type JsonObject = Record<string, unknown>;
 
+/** Neither `null` nor an array. */
+export function isJsonObject(value: unknown): value is JsonObject {
+  return typeof value === "object" && value !== null && !Array.isArray(value);
+}
+
 /** `undefined` for what is no object or is an array. Members are own ones only: the prototype is taken away. */
 export function toJsonObject(value: unknown): JsonObject | undefined {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return undefined;
+  if (!isJsonObject(value)) return undefined;
   return Object.setPrototypeOf(value, null) as JsonObject;
 }

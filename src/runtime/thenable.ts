@@ -1,5 +1,7 @@
 import { clearTimeout, IntrinsicPromise, setTimeout } from "./captured-globals.js";
 
+export type MaybePromise<T> = T | Promise<T>;
+
 /** Not only promises: other code brings its own, and a query builder is sent by its `then`. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   if ((typeof value !== "object" && typeof value !== "function") || value === null) return false;
@@ -31,6 +33,14 @@ export async function withDeadline<T, Late>(
   } finally {
     clearTimeout(timer);
   }
+}
+
+/** The same, but after `duration` ms it rejects with an error of this message. */
+export async function beforeDeadline<T>(work: PromiseLike<T>, duration: number, message: string): Promise<T> {
+  const late = new Error(message);
+  const settled = await withDeadline(work, duration, () => late);
+  if (settled === late) throw late;
+  return settled as T;
 }
 
 /** The timer keeps the process alive: someone waits for what comes after it. */

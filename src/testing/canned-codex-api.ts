@@ -1,6 +1,7 @@
 /** A stand-in for the Codex API. */
 
 import type { IncomingMessage, ServerResponse } from "node:http";
+import { requestPath } from "../runtime/request-path.js";
 
 /**
  * As much of the Codex API as one turn needs, with an answer that is always the same: for demonstrations and tests.
@@ -9,7 +10,7 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 export function cannedCodexApi(reply: string): (req: IncomingMessage, res: ServerResponse) => void {
   return function cannedCodexApi(req, res) {
     req.resume();
-    const path = req.url?.split("?", 1)[0] ?? "";
+    const path = requestPath(req.url);
     if (req.method === "POST" && path.endsWith("/codex/responses")) {
       res.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
       res.end(turn(reply).map(serverSentEvent).join(""));

@@ -6,7 +6,7 @@ import { Keyv } from "keyv";
 import { describe, expect, test } from "vitest";
 import { createVerifier } from "../../src/index.js";
 import { createIssuer, type Issuer, type KeyvStore } from "../../src/issuer.js";
-import { takeOverClock } from "../faults/clock.js";
+import { takeOverClock } from "../support/clock.js";
 import { signingKey } from "../support/agents.js";
 import { timestamp } from "../support/assertions.js";
 import { listen } from "../support/servers.js";

@@ -8,7 +8,7 @@ import { agentIdentityAuth, createVerifier } from "../../src/index.js";
 import { createIssuer, type Issuer, type IssuerOptions, type KeyvStore, type MintClaims } from "../../src/issuer.js";
 import { loadAuth } from "../../src/login.js";
 import { createTestIssuer, type TestClaims } from "../../src/testing.js";
-import { takeOverClock } from "../faults/clock.js";
+import { takeOverClock } from "../support/clock.js";
 import { now, signingKey } from "../support/agents.js";
 import { timestamp } from "../support/assertions.js";
 import { createCodexHome } from "../support/homes.js";

@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { createVerifier } from "../../src/index.js";
 import { createIssuer, type Issuer, type IssuerOptions, type MintClaims } from "../../src/issuer.js";
-import { minutes, takeOverClock } from "../faults/clock.js";
+import { minutes, takeOverClock } from "../support/clock.js";
 import { signingKey } from "../support/agents.js";
 import { TextStore } from "../support/text-store.js";
 

@@ -8,7 +8,8 @@ import { describe, expect, onTestFinished, test } from "vitest";
 import * as expressAdapter from "../../src/index.js";
 import type { AgentIdentity, Authenticating, LoginRestrictions } from "../../src/index.js";
 import * as koaAdapter from "../../src/koa.js";
-import { bearer, challenge, MESSAGES, token } from "../adapters/request-table.js";
+import { challenge, MESSAGES } from "../support/refusals.js";
+import { bearer, token } from "../support/request-table.js";
 import { mint } from "../support/agents.js";
 import { listen, send, startBackend } from "../support/servers.js";
 

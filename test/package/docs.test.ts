@@ -23,7 +23,7 @@ import {
   type AgentIdentityMiddleware,
   type JwksResolver,
 } from "../../src/index.js";
-import { selfSign } from "../attacks/certificate.js";
+import { selfSign } from "../support/certificate.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { redisIsInstalled, startRedis } from "../support/redis.js";
 import { listen, send, sendJson, startBackend } from "../support/servers.js";

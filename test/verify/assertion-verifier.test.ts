@@ -23,7 +23,7 @@ import {
 } from "../support/assertions.js";
 import { listen, send, type Answer } from "../support/servers.js";
 import { watchSignatureJobs } from "../support/signature-jobs.js";
-import { takeOverClock } from "../faults/clock.js";
+import { takeOverClock } from "../support/clock.js";
 
 const base = "https://chatgpt.com/backend-api";
 const jwks = { keySet: { keys: [signingKey.jwk] } };

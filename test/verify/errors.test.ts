@@ -21,7 +21,7 @@ import {
 } from "../../src/index.js";
 import * as koaAdapter from "../../src/koa.js";
 import { createErrorFactory, Refusal, toVerifierError } from "../../src/verify/outcome/errors.js";
-import { expectFailure } from "../adapters/request-table.js";
+import { expectFailure } from "../support/refusals.js";
 import { claims, mint, signingKey, signToken } from "../support/agents.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send, startBackend } from "../support/servers.js";

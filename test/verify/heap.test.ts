@@ -4,7 +4,7 @@ import { readFileSync } from "node:fs";
 import { Agent, request } from "node:http";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
-import { bearer, type SentHeaders } from "../adapters/request-table.js";
+import { bearer, type SentHeaders } from "../support/request-table.js";
 import { claims, createSigningKey, mint, signingKey, signToken } from "../support/agents.js";
 import { createCodexHome } from "../support/homes.js";
 

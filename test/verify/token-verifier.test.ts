@@ -14,7 +14,7 @@ import {
 } from "../../src/index.js";
 import { mint, now, signingKey } from "../support/agents.js";
 import { sendJson, startBackend } from "../support/servers.js";
-import { minutes, takeOverClock } from "../faults/clock.js";
+import { minutes, takeOverClock } from "../support/clock.js";
 
 const identity = expect.objectContaining({ agentRuntimeId: "agent-1" }) as AgentIdentity;
 

@@ -8,7 +8,7 @@ import * as koaAdapter from "../../src/koa.js";
 import { Refusal, type AgentIdentityError } from "../../src/verify/outcome/errors.js";
 import { ADMITTED, admit, ANONYMOUS, identityOrThrow, type IdentityCarrier } from "../../src/verify/outcome/verdict.js";
 import { isVerifiedIdentity, verifiedIdentity } from "../../src/verify/outcome/verified-identity.js";
-import { bearer } from "../adapters/request-table.js";
+import { bearer } from "../support/request-table.js";
 import { mint, signingKey } from "../support/agents.js";
 import { expressReleases } from "../support/express.js";
 import { listen, send } from "../support/servers.js";

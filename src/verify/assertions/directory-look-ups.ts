@@ -1,6 +1,7 @@
 /** Look-ups in a directory: each has a deadline, its answer is checked, and equal look-ups that start together are one. */
 
-import { isThenable, withDeadline } from "../../runtime/thenable.js";
+import { isThenable, withDeadline, type MaybePromise } from "../../runtime/thenable.js";
+import { LATEST_TIME } from "../../runtime/clock.js";
 import { nextBatch } from "../../runtime/turn-batch.js";
 import { Refusal } from "../outcome/errors.js";
 import type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./agent-directory.js";
@@ -8,9 +9,6 @@ import { importAgentKey, type AgentKey } from "./agent-keys.js";
 
 /** ms that each look-up may take. */
 const LOOK_UP_TIMEOUT = 2_000;
-
-/** From here on, a number is a time in milliseconds and not in seconds. */
-const TIME_LIMIT = 1e11;
 
 /** An agent whose members have been checked. */
 export type FoundAgent = Omit<DirectoryAgent, "agentRuntimeId" | "publicKey" | "email" | "expiresAt"> & {
@@ -28,8 +26,6 @@ export interface Found {
   /** Asked for only once the signature is good. */
   readonly task: () => MaybePromise<FoundTask>;
 }
-
-type MaybePromise<T> = T | Promise<T>;
 
 export class DirectoryLookUps {
   readonly #directory: AgentDirectory;
@@ -122,7 +118,7 @@ export class DirectoryLookUps {
 }
 
 /** @returns `undefined` for an unknown agent */
-export function checkAgent(answer: unknown, source: string, agentRuntimeId: string): FoundAgent | undefined | Refusal {
+function checkAgent(answer: unknown, source: string, agentRuntimeId: string): FoundAgent | undefined | Refusal {
   if (answer === undefined || answer === null) return undefined;
   const wrong = (what: string) => unavailable(`${source} gave an agent ${what}`);
   if (typeof answer !== "object") return wrong("that is no object");
@@ -167,9 +163,9 @@ function isText(value: unknown): value is string {
 }
 
 function isTime(value: unknown): value is number {
-  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) < TIME_LIMIT;
+  return Number.isSafeInteger(value) && (value as number) >= 0 && (value as number) <= LATEST_TIME;
 }
 
-export function unavailable(reason: string): Refusal {
+function unavailable(reason: string): Refusal {
   return new Refusal("directory_unavailable", { reason }, 1);
 }
