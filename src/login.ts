@@ -6,7 +6,13 @@
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityError, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
-export type { AgentSession, AuthorizationHeaders, RegisterTaskOptions } from "./login/agent-session.js";
+export type { Fetch, FetchResponse } from "./runtime/bounded-fetch.js";
+export type {
+  AgentSession,
+  AuthorizationHeaders,
+  RegisterTaskOptions,
+  SessionIdentity,
+} from "./login/agent-session.js";
 export type { AuthConfig } from "./login/auth-config.js";
 export type { AuthCredentialsStoreMode } from "./login/auth-store.js";
 export { LoginError, type LoginErrorCode } from "./login/login-error.js";

@@ -22,8 +22,8 @@ Options
   --json                prints JSON, errors too
   --help                prints this text
 
-status looks at $CODEX_ACCESS_TOKEN and $CODEX_AGENT_IDENTITY before auth.json. The command reads secrets from standard
-input only. Exit status: 0 for success, 1 for a failure (one line on standard error), 2 for wrong usage.
+status looks at $CODEX_ACCESS_TOKEN before auth.json, and at $CODEX_AGENT_IDENTITY if there is no auth.json. The command
+reads secrets from standard input only. Exit status: 0 for success, 1 for a failure (one line on standard error), 2 for wrong usage.
 `;
 
 const OPTIONS = {

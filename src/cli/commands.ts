@@ -2,8 +2,9 @@
 
 import { text } from "node:stream/consumers";
 import { LoginError, loginStatus, loginWithAccessToken, loginWithApiKey, type AuthConfig } from "../login.js";
-import { resolveCodexHome } from "../login/auth-config.js";
+import { readerOf } from "../login/auth-config.js";
 import { removeCredentials } from "../login/auth-store.js";
+import { findCodexHome, requireCodexHome } from "../login/codex-home.js";
 import { deriveJwksUrl, normalizeBaseUrl } from "../protocol/base-url.js";
 import { createVerifier } from "../verify/tokens/create-verifier.js";
 import { refusePositionals, UsageError, type CommandLine, type CommandName } from "./arguments.js";
@@ -34,7 +35,7 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
     }
     if (withApiKey) {
       await loginWithApiKey(config, secret);
-      return { text: "Successfully logged in", json: { mode: "apikey" } };
+      return { text: "API key saved. Authentication is checked when you send a request.", json: { mode: "apikey" } };
     }
     const identity = await loginWithAccessToken(config, secret);
     return { text: "Successfully logged in", json: { mode: "agentIdentity", identity } };
@@ -49,7 +50,8 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
 
   async logout({ values, positionals }) {
     refusePositionals("logout", positionals);
-    const wasLoggedIn = await removeCredentials(resolveCodexHome(values["codex-home"]));
+    const codexHome = findCodexHome(values["codex-home"] ?? readerOf(process.env)("CODEX_HOME"));
+    const wasLoggedIn = await removeCredentials(requireCodexHome(codexHome));
     return { text: wasLoggedIn ? "Successfully logged out" : "Not logged in", json: { wasLoggedIn } };
   },
 

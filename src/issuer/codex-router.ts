@@ -4,13 +4,14 @@ import type { IncomingMessage, ServerResponse } from "node:http";
 import type { Http2ServerRequest, Http2ServerResponse } from "node:http2";
 import { parseUtf8Json, toJsonObject } from "../protocol/encoding.js";
 import { aFunction, checkOptions } from "../protocol/options.js";
+import { readBytes } from "../runtime/read-bytes.js";
 import { requestPath } from "../runtime/request-path.js";
 import { isB64token, readCredentials, type Scheme } from "../verify/http/credentials.js";
 import { answerOf, Refusal, toVerifierError } from "../verify/outcome/errors.js";
 import type { Agents } from "./agents.js";
 import { enrolAgent, parseSshPublicKey, type Enrol } from "./enrolment.js";
-import { Registration } from "./registration.js";
 import type { SigningKeys } from "./signing-keys.js";
+import { TaskRegistrar } from "./task-registrar.js";
 
 /** Under any prefix: the base URL and the release of the client decide which one it asks for. */
 const JWKS_PATH = "/agent-identities/jwks";
@@ -48,7 +49,7 @@ export interface RouterOptions {
 
 export function createRouter(keys: SigningKeys, agents: Agents, options?: RouterOptions): IssuerRouter {
   const { enrol } = checkOptions("router", options, { enrol: aFunction });
-  const registration = new Registration(agents);
+  const registrar = new TaskRegistrar(agents);
 
   const serveJwks = async (req: Request): Promise<Answer> => {
     if (req.method !== "GET" && req.method !== "HEAD") {
@@ -69,7 +70,7 @@ export function createRouter(keys: SigningKeys, agents: Agents, options?: Router
   };
 
   const registerTask = async (agentRuntimeId: string, body: unknown): Promise<Answer> => {
-    const registered = await registration.register(agentRuntimeId, body);
+    const registered = await registrar.register(agentRuntimeId, body);
     if (registered instanceof Refusal) return answerTo(registered);
     return answerWith(200, { task_id: registered.taskId }, { "Cache-Control": "no-store" });
   };
@@ -129,16 +130,10 @@ async function send(req: Request, res: Response, made: Answer | Promise<Answer>)
 async function readBody(req: Request & { body?: unknown }): Promise<unknown> {
   if (req.readableEnded) return req.body; // a body parser has been here before
   if (Number(req.headers["content-length"]) > MAX_BODY_SIZE) return "too large";
-  const chunks: Buffer[] = [];
-  let size = 0;
   try {
     // A destroyed request can no more be read to its end.
-    for await (const chunk of req.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
-      size += chunk.length;
-      if (size > MAX_BODY_SIZE) return "too large";
-      chunks.push(chunk);
-    }
-    return parseUtf8Json(Buffer.concat(chunks));
+    const bytes = await readBytes(req.iterator({ destroyOnReturn: false }), MAX_BODY_SIZE);
+    return bytes === undefined ? "too large" : parseUtf8Json(bytes);
   } catch {
     return undefined;
   }

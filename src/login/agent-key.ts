@@ -1,22 +1,19 @@
-/** The agent's Ed25519 private key, as it stands in its token. */
+/** The agent's Ed25519 private key, as it stands in its token, and what is signed with it. */
 
-import { createPrivateKey, createPublicKey, type KeyObject } from "node:crypto";
-import type { AgentIdentityClaims } from "../protocol/claims.js";
+import { createPrivateKey, createPublicKey, sign, type KeyObject } from "node:crypto";
 import { ed25519PublicKeyBytes } from "../protocol/ed25519.js";
 import { decodeCanonicalBase64 } from "../protocol/encoding.js";
 import { LoginError } from "./login-error.js";
 
-/** PKCS#8 in its two versions (RFC 5208, RFC 5958): the second has the public key too, and Node does not read it. */
+/** PKCS#8 in its two versions (RFC 5208, RFC 5958). The second has the public key too, and Node does not read it. */
 const PKCS8_V1 = /^302e020100300506032b657004220420([0-9a-f]{64})$/;
 const PKCS8_V2 = /^3051020101300506032b657004220420([0-9a-f]{64})812100([0-9a-f]{64})$/;
 
 /**
- * Not at sign-in, which does not need the key, but where it is needed first.
+ * @param base64 the claim `agent_private_key`: standard base64 of the PKCS#8 of an Ed25519 key
  * @throws {LoginError} `agent_key_invalid`
  */
-export function importAgentKey(verifiedToken: string): KeyObject {
-  const payload = Buffer.from(verifiedToken.split(".")[1] ?? "", "base64url").toString();
-  const { agent_private_key: base64 } = JSON.parse(payload) as AgentIdentityClaims;
+export function importAgentPrivateKey(base64: string): KeyObject {
   // The padding may be left out: it is one character, if any.
   const der = (decodeCanonicalBase64(base64) ?? decodeCanonicalBase64(`${base64}=`))?.toString("hex") ?? "";
   const [, seed, publicKey] = PKCS8_V1.exec(der) ?? PKCS8_V2.exec(der) ?? [];
@@ -24,10 +21,15 @@ export function importAgentKey(verifiedToken: string): KeyObject {
   if (key === undefined || (publicKey !== undefined && publicKey !== publicKeyOf(key))) {
     throw new LoginError(
       "agent_key_invalid",
-      "the token's agent_private_key is not the PKCS#8 of an Ed25519 private key: ask for a new token",
+      "the agent_private_key is not the PKCS#8 of an Ed25519 private key: ask for a new token",
     );
   }
   return key;
+}
+
+/** @returns the signature in standard base64, as the wire has it */
+export function signMessage(message: Buffer, privateKey: KeyObject): string {
+  return sign(null, message, privateKey).toString("base64");
 }
 
 function keyOfSeed(seed: string): KeyObject {

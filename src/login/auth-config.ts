@@ -1,7 +1,5 @@
-/** The configuration of the login side, checked once a call. */
+/** The configuration of the login side, checked at each call. */
 
-import { homedir } from "node:os";
-import { join, resolve } from "node:path";
 import { normalizeBaseUrl, parseServerUrl, withoutTrailingSlashes } from "../protocol/base-url.js";
 import {
   LOGIN_RESTRICTION_CHECKS,
@@ -9,15 +7,25 @@ import {
   type LoginRestrictions,
   type ParsedRestrictions,
 } from "../protocol/login-restrictions.js";
-import { aNonBlankString, checkedByItsParser, checkOptions, type OptionCheck } from "../protocol/options.js";
+import {
+  aBoolean,
+  aFunction,
+  aNonBlankString,
+  checkedByItsParser,
+  checkOptions,
+  isOptionsObject,
+  type OptionCheck,
+} from "../protocol/options.js";
+import type { Fetch } from "../runtime/bounded-fetch.js";
 import type { JwksOptions } from "../verify/keys/jwks-options.js";
 import type { JwksResolver } from "../verify/keys/jwks-resolver.js";
 import { sharedVerifier, type SharedVerifier } from "../verify/tokens/create-verifier.js";
 import type { AuthCredentialsStoreMode } from "./auth-store.js";
+import { findCodexHome } from "./codex-home.js";
 
 /** Names are those of Codex's configuration. */
 export interface AuthConfig extends LoginRestrictions {
-  /** The configured base URL: tokens are verified against its keys. There is no default. */
+  /** The base URL of the backend whose keys verify tokens. There is no default. */
   chatgptBaseUrl: string;
   /** Default: `CODEX_HOME`, else `~/.codex`. */
   codexHome?: string | undefined;
@@ -30,18 +38,31 @@ export interface AuthConfig extends LoginRestrictions {
   authApiBaseUrl?: string | undefined;
   /** How the keys are fetched, or a resolver to share. Default: the one shared resolver of the JWKS URL. */
   jwks?: JwksOptions | JwksResolver | undefined;
-  /** Default `process.env`. */
+  /**
+   * Takes the place of the global `fetch`, for keys and for the registration of tasks: for proxies and private CAs. It must not
+   * follow redirects. A resolver in `jwks` keeps its own.
+   */
+  fetch?: Fetch | undefined;
+  /**
+   * `true` accepts an agent record in `auth.json`, in which nothing is signed: everybody who can write the file can say who the agent is.
+   * Default `false`: such a file is the error `agent_record_unsigned`.
+   */
+  acceptUnsignedRecord?: boolean | undefined;
+  /** The environment variables. Default `process.env`. */
   env?: Readonly<Record<string, string | undefined>> | undefined;
 }
 
 export interface ResolvedConfig {
   readonly normalizedBaseUrl: string;
-  readonly codexHome: string;
+  /** `undefined` where nothing says where it is. */
+  readonly codexHome: string | undefined;
   readonly storeMode: AuthCredentialsStoreMode;
   readonly restrictions: ParsedRestrictions;
   readonly authApiBaseUrl: string | undefined;
   readonly verifier: SharedVerifier;
-  /** The value of an environment variable: trimmed, `undefined` if empty. */
+  readonly fetch: Fetch | undefined;
+  readonly acceptUnsignedRecord: boolean;
+  /** The value of an environment variable: trimmed, `undefined` if it is empty. */
   readonly env: (name: string) => string | undefined;
 }
 
@@ -63,10 +84,12 @@ export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig
     authCredentialsStoreMode: aStoreMode,
     authApiBaseUrl: checkedByItsParser,
     jwks: checkedByItsParser,
+    fetch: aFunction,
+    acceptUnsignedRecord: aBoolean,
     env: anObject,
     ...LOGIN_RESTRICTION_CHECKS,
   });
-  const { chatgptBaseUrl, forcedLoginMethod, forcedChatgptWorkspaceId, jwks } = checked;
+  const { chatgptBaseUrl, forcedLoginMethod, forcedChatgptWorkspaceId, fetch } = checked;
   if (chatgptBaseUrl === undefined) {
     throw new TypeError(`${where}: chatgptBaseUrl is missing: say which backend's keys to trust; there is no default`);
   }
@@ -74,21 +97,29 @@ export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig
   const authApiBaseUrl = checked.authApiBaseUrl ?? env("CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL");
   return {
     normalizedBaseUrl: normalizeBaseUrl(chatgptBaseUrl),
-    codexHome: resolveCodexHome(checked.codexHome, env),
+    codexHome: findCodexHome(checked.codexHome ?? env("CODEX_HOME")),
     storeMode: checked.authCredentialsStoreMode ?? "file",
     restrictions: parseLoginRestrictions(where, { forcedLoginMethod, forcedChatgptWorkspaceId }),
     authApiBaseUrl:
       authApiBaseUrl && withoutTrailingSlashes(parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href),
-    verifier: sharedVerifier(where, chatgptBaseUrl, { jwks }),
+    verifier: sharedVerifier(where, chatgptBaseUrl, { jwks: jwksWithFetch(where, checked.jwks, fetch) }),
+    fetch,
+    acceptUnsignedRecord: checked.acceptUnsignedRecord ?? false,
     env,
   };
 }
 
-export function resolveCodexHome(configured: string | undefined, env = readerOf(process.env)): string {
-  return resolve(configured ?? env("CODEX_HOME") ?? join(homedir(), ".codex"));
+/** Options get the `fetch`. A resolver has its own, and a static key set needs none. */
+function jwksWithFetch(where: string, jwks: AuthConfig["jwks"], fetch: Fetch | undefined): AuthConfig["jwks"] {
+  const isResolver = typeof (jwks as JwksResolver | undefined)?.ready === "function";
+  if (fetch === undefined || isResolver || !isOptionsObject(jwks ?? {})) return jwks;
+  const options = { ...jwks } as JwksOptions;
+  if (options.fetch !== undefined) throw new TypeError(`${where}: fetch is given twice: leave out jwks.fetch`);
+  return options.keySet === undefined ? { ...options, fetch } : options;
 }
 
-function readerOf(environment: Readonly<Record<string, string | undefined>>): ResolvedConfig["env"] {
+/** Reads a variable: trimmed, `undefined` if it is empty. */
+export function readerOf(environment: Readonly<Record<string, string | undefined>>): ResolvedConfig["env"] {
   return (name) => {
     const value = Object.hasOwn(environment, name) ? environment[name]?.trim() : undefined;
     return value === "" ? undefined : value;

@@ -8,7 +8,7 @@ const { publicKeyLength, secretKeyLength, nonceLength } = nacl.box;
 
 /**
  * @param seed of the Ed25519 key: its X25519 secret is the first half of the seed's SHA-512
- * @throws if it is not addressed to this key, or was tampered with
+ * @throws if the box is for another key, or somebody has changed it
  */
 export function openSealedBox(sealed: Uint8Array, seed: Uint8Array): Uint8Array {
   const secretKey = hash("sha512", seed, "buffer").subarray(0, secretKeyLength);

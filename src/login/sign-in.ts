@@ -1,10 +1,12 @@
 /** Signing in as an agent: load, save, status, log out, and login restrictions at start-up. */
 
 import type { AgentIdentity } from "../protocol/agent-identity.js";
+import type { AgentIdentityClaims } from "../protocol/claims.js";
 import { findLoginViolation } from "../protocol/login-restrictions.js";
 import { toVerifierError } from "../verify/outcome/errors.js";
 import { identityOrThrow } from "../verify/outcome/verdict.js";
-import { AgentSession } from "./agent-session.js";
+import { identityFromRecord, type AgentRecord } from "./agent-record.js";
+import { AgentSession, type SessionIdentity } from "./agent-session.js";
 import { resolveConfig, type AuthConfig, type ResolvedConfig } from "./auth-config.js";
 import {
   readFromFile,
@@ -13,7 +15,11 @@ import {
   saveCredentials,
   type StoredCredentials,
 } from "./auth-store.js";
+import { requireCodexHome } from "./codex-home.js";
 import { LoginError } from "./login-error.js";
+
+/** Codex's words, since release 0.169.0. */
+const API_KEY_MESSAGE = "API key configured - ***\nAuthentication is checked when you send a request.";
 
 /** Signed in with an API key. */
 export interface ApiKeyAuth {
@@ -24,11 +30,15 @@ export interface ApiKeyAuth {
 }
 
 /**
- * How this process is signed in, verified: by `CODEX_API_KEY`, else the memory of this process, else
- * `CODEX_ACCESS_TOKEN` or `CODEX_AGENT_IDENTITY`, else `auth.json`.
+ * Finds the credentials of this process, and verifies a token. It looks at `CODEX_API_KEY`, then at the memory of this
+ * process, then at `CODEX_ACCESS_TOKEN`, then at `auth.json`, and only without that file at `CODEX_AGENT_IDENTITY`.
  * @returns `undefined` when signed out
  * @throws {AgentIdentityError} for a token that is not valid, or with `keys_unavailable`; the file stays
  * @throws {LoginError} for a file or a kind of credentials that cannot be used
+ * @throws TypeError for a wrong configuration
+ * @example
+ * const auth = await loadAuth({ chatgptBaseUrl: "https://chatgpt.com/backend-api" });
+ * if (auth?.mode === "agentIdentity") console.log(auth.identity.agentRuntimeId);
  */
 export async function loadAuth(config: AuthConfig): Promise<AgentSession | ApiKeyAuth | undefined> {
   const resolved = resolveConfig("loadAuth", config);
@@ -36,9 +46,12 @@ export async function loadAuth(config: AuthConfig): Promise<AgentSession | ApiKe
 }
 
 /**
- * Verifies an access token (the JWT) and saves it, in place of whatever one was signed in with.
- * @throws {AgentIdentityError} if it is not valid or its keys cannot be had; nothing is written then
- * @throws {LoginError} if login restrictions forbid it, or `auth.json` cannot be written, or is corrupt: it is left alone
+ * Verifies an access token (the JWT) and saves it. It replaces the credentials that were there.
+ * @throws {AgentIdentityError} if the token is not valid or the keys cannot be had; nothing is written then
+ * @throws {LoginError} if login restrictions forbid it, if `auth.json` cannot be written, or if that file is corrupt: then it
+ * stays as it is
+ * @example
+ * const { agentRuntimeId } = await loginWithAccessToken(config, await text(process.stdin));
  */
 export async function loginWithAccessToken(config: AuthConfig, token: string): Promise<AgentIdentity> {
   const resolved = resolveConfig("loginWithAccessToken", config);
@@ -47,7 +60,7 @@ export async function loginWithAccessToken(config: AuthConfig, token: string): P
     throw new LoginError("login_method_not_allowed", "Access token login is disabled. Use API key login instead.");
   }
   const credentials = { mode: "agentIdentity", token: nonEmpty("access token", token) } as const;
-  const { identity } = await verifyToken(resolved, credentials.token);
+  const identity = await verifyToken(resolved, credentials.token);
   if (workspaceIds && !workspaceIds.includes(identity.accountId)) {
     throw new LoginError("workspace_not_allowed", `Login is restricted to workspace id(s) ${workspaceIds.join(", ")}.`);
   }
@@ -55,7 +68,12 @@ export async function loginWithAccessToken(config: AuthConfig, token: string): P
   return identity;
 }
 
-/** Saves an API key. It is not verified. @throws {LoginError} as `loginWithAccessToken` */
+/**
+ * Saves an API key, without verifying it.
+ * @throws {LoginError} as `loginWithAccessToken`
+ * @example
+ * await loginWithApiKey(config, process.env["OPENAI_API_KEY"] ?? "");
+ */
 export async function loginWithApiKey(config: AuthConfig, apiKey: string): Promise<void> {
   const { codexHome, storeMode, restrictions } = resolveConfig("loginWithApiKey", config);
   if (restrictions.loginMethod === "chatgpt") {
@@ -64,12 +82,19 @@ export async function loginWithApiKey(config: AuthConfig, apiKey: string): Promi
   await saveCredentials(codexHome, storeMode, { mode: "apikey", apiKey: nonEmpty("API key", apiKey) });
 }
 
-/** Removes credentials from memory and `auth.json`, a corrupt one too. @returns whether there were any */
+/**
+ * Removes the credentials from memory, and `auth.json`, even if that file is corrupt. If it is a symbolic link, its target is
+ * emptied. Environment variables stay.
+ * @returns whether there were any
+ * @throws {LoginError} `auth_file_unwritable`
+ * @example
+ * if (await logout(config)) console.log("signed out");
+ */
 export async function logout(config: AuthConfig): Promise<boolean> {
   return removeCredentials(resolveConfig("logout", config).codexHome);
 }
 
-/** How one is signed in. Holds no secret. */
+/** How this process is signed in. Holds no secret. */
 export type LoginStatus = {
   /** What `codex login status` prints. */
   readonly message: string;
@@ -77,8 +102,8 @@ export type LoginStatus = {
   | {
       /** As in `auth.json`; `undefined` when signed out. */
       readonly mode: "agentIdentity";
-      /** Who one is, verified. */
-      readonly identity: AgentIdentity;
+      /** Who the agent is. */
+      readonly identity: SessionIdentity;
     }
   | {
       /** As in `auth.json`; `undefined` when signed out. */
@@ -86,7 +111,12 @@ export type LoginStatus = {
     }
 );
 
-/** How one is signed in, verified as by `loadAuth`; `CODEX_API_KEY` is not looked at. @throws as `loadAuth` */
+/**
+ * Says how this process is signed in. It finds and verifies credentials as `loadAuth` does, but ignores `CODEX_API_KEY`.
+ * @throws as `loadAuth`
+ * @example
+ * const { message } = await loginStatus(config); // "Logged in using access token"
+ */
 export async function loginStatus(config: AuthConfig): Promise<LoginStatus> {
   const resolved = resolveConfig("loginStatus", config);
   const auth = await load(resolved, await findCredentials(resolved, { withApiKeyOfEnv: false }));
@@ -94,17 +124,19 @@ export async function loginStatus(config: AuthConfig): Promise<LoginStatus> {
     case undefined:
       return { mode: undefined, message: "Not logged in" };
     case "apikey":
-      return { mode: auth.mode, message: "Logged in using an API key - ***" };
+      return { mode: auth.mode, message: API_KEY_MESSAGE };
     case "agentIdentity":
       return { mode: auth.mode, message: "Logged in using access token", identity: auth.identity };
   }
 }
 
 /**
- * To be called at start-up: signs out and throws if one is signed in otherwise than `forcedLoginMethod` and
- * `forcedChatgptWorkspaceId` allow. Being signed out violates nothing.
+ * Checks `forcedLoginMethod` and `forcedChatgptWorkspaceId` at start-up. If the credentials violate them, it signs out and
+ * throws. A process that is signed out violates nothing.
  * @throws {LoginError} `login_method_not_allowed` or `workspace_not_allowed`, in Codex's words
  * @throws as `loadAuth`, without signing out
+ * @example
+ * await enforceLoginRestrictions({ ...config, forcedChatgptWorkspaceId: "acct-1" });
  */
 export async function enforceLoginRestrictions(config: AuthConfig): Promise<void> {
   const resolved = resolveConfig("enforceLoginRestrictions", config);
@@ -125,9 +157,13 @@ async function findCredentials(
   if (apiKey !== undefined) return { mode: "apikey", apiKey };
   const inMemory = readFromMemory(codexHome);
   if (inMemory !== undefined) return inMemory;
-  const token = env("CODEX_ACCESS_TOKEN") ?? env("CODEX_AGENT_IDENTITY");
+  const token = env("CODEX_ACCESS_TOKEN");
   if (token !== undefined) return { mode: "agentIdentity", token };
-  return storeMode === "file" ? readFromFile(codexHome) : undefined;
+  const oldToken = env("CODEX_AGENT_IDENTITY");
+  const isFileNeeded = storeMode === "file" && (codexHome !== undefined || oldToken === undefined);
+  const inFile = isFileNeeded ? await readFromFile(requireCodexHome(codexHome)) : undefined;
+  // Newer clients ignore this variable: a file that they wrote goes before it.
+  return inFile ?? (oldToken === undefined ? undefined : { mode: "agentIdentity", token: oldToken });
 }
 
 async function load(
@@ -139,20 +175,42 @@ async function load(
       return undefined;
     case "apikey":
       return Object.defineProperty({ mode: "apikey" } as ApiKeyAuth, "apiKey", { value: credentials.apiKey });
-    case "agentIdentity":
-      return verifyToken(config, credentials.token);
+    case "agentIdentity": {
+      const { token } = credentials;
+      const identity = await verifyToken(config, token);
+      return new AgentSession({ ...config, identity, credential: token, agentPrivateKey: privateKeyIn(token) });
+    }
+    case "agentRecord":
+      return acceptRecord(config, credentials.record, credentials.path);
   }
 }
 
-async function verifyToken(config: ResolvedConfig, token: string): Promise<AgentSession> {
+async function verifyToken(config: ResolvedConfig, token: string): Promise<AgentIdentity> {
   if (token.startsWith("at-")) {
     throw new LoginError(
       "credentials_unsupported",
       "this is a personal access token (at-…): an Agent Identity token, which is a JWT, is needed",
     );
   }
-  const identity = identityOrThrow(await config.verifier.tokens.verify(token), toVerifierError);
-  return new AgentSession(identity, token, config.normalizedBaseUrl, config.authApiBaseUrl);
+  return identityOrThrow(await config.verifier.tokens.verify(token), toVerifierError);
+}
+
+/** Base64 of PKCS#8, if it is what it should be: the first call that signs with the key checks that. */
+function privateKeyIn(verifiedToken: string): string {
+  const payload = Buffer.from(verifiedToken.split(".")[1] ?? "", "base64url").toString();
+  return (JSON.parse(payload) as AgentIdentityClaims).agent_private_key;
+}
+
+function acceptRecord(config: ResolvedConfig, record: AgentRecord, path: string): AgentSession {
+  if (!config.acceptUnsignedRecord) {
+    throw new LoginError(
+      "agent_record_unsigned",
+      `${path} holds an agent record, in which nothing is signed: sign in with an access token, or set acceptUnsignedRecord: true to trust everybody who can write the file`,
+    );
+  }
+  const { agent_private_key: agentPrivateKey, task_id: taskId } = record;
+  const identity = identityFromRecord(record);
+  return new AgentSession({ ...config, identity, credential: agentPrivateKey, agentPrivateKey, taskId });
 }
 
 function nonEmpty(what: string, secret: string): string {

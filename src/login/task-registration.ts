@@ -1,20 +1,27 @@
 /** Registers an agent's task: the one request that the login side sends to the backend. */
 
 import type { KeyObject } from "node:crypto";
-import { sign } from "node:crypto";
+import { assertionTimestamp, isAssertionId, registrationMessage } from "../protocol/agent-assertion.js";
 import { isLoopback } from "../protocol/base-url.js";
-import { assertionTimestamp, registrationMessage } from "../protocol/agent-assertion.js";
-import { pause } from "../runtime/thenable.js";
+import { isJsonObject, parseUtf8Json } from "../protocol/encoding.js";
 import { exportJwk } from "../protocol/jwk.js";
+import { fetchBytes, type Fetch } from "../runtime/bounded-fetch.js";
+import { pause } from "../runtime/thenable.js";
+import { signMessage } from "./agent-key.js";
 import { LoginError } from "./login-error.js";
 import { openSealedBox } from "./sealed-box.js";
 
-/** ms. */
-const REQUEST_TIMEOUT = 30_000;
-const RETRY_DELAY = 250;
 const TRIES = 3;
+/** ms, for each try. */
+const REQUEST_TIMEOUT = 30_000;
+/** ms before the second try; twice that before the third. */
+const RETRY_DELAY = 250;
+/** ms. A caller who has to wait for longer is told so at once. */
+const LONGEST_RETRY_AFTER = 30_000;
+/** Bytes: many times what an id takes. */
+const MAX_ANSWER_SIZE = 4 * 1024;
 
-/** By host of the base URL. A base that is neither here nor on loopback never falls back to production. */
+/** By host of the base URL. Any other host needs an option, so that a backend of your own never falls back to production. */
 const AUTH_APIS: ReadonlyMap<string, string> = new Map([
   ["chatgpt.com", "https://auth.openai.com/api/accounts"],
   ["chat.openai.com", "https://auth.openai.com/api/accounts"],
@@ -22,7 +29,7 @@ const AUTH_APIS: ReadonlyMap<string, string> = new Map([
   ["openai-staging.com", "https://auth.api.openai.org/api/accounts"],
 ]);
 
-/** @throws {LoginError} that names the option */
+/** @throws {LoginError} `auth_api_unknown`, which names the option */
 export function locateAuthApi(normalizedBaseUrl: string, configured: string | undefined): string {
   if (configured !== undefined) return configured;
   const url = new URL(normalizedBaseUrl);
@@ -31,51 +38,45 @@ export function locateAuthApi(normalizedBaseUrl: string, configured: string | un
   if (known === undefined) {
     throw new LoginError(
       "auth_api_unknown",
-      "where tasks are registered is not known for this base URL: set authApiBaseUrl",
+      "it is not known where to register tasks for this base URL: set authApiBaseUrl",
     );
   }
   return known;
 }
 
-/** @throws {LoginError} */
-export async function registerTask(authApi: string, agentRuntimeId: string, privateKey: KeyObject): Promise<string> {
+/** @throws {LoginError} `task_registration_failed` */
+export async function registerTask(
+  authApi: string,
+  agentRuntimeId: string,
+  privateKey: KeyObject,
+  fetch: Fetch | undefined,
+): Promise<string> {
   const timestamp = assertionTimestamp();
-  const signature = sign(null, registrationMessage(agentRuntimeId, timestamp), privateKey).toString("base64");
+  const signature = signMessage(registrationMessage(agentRuntimeId, timestamp), privateKey);
   const url = `${authApi}/v1/agent/${encodeURIComponent(agentRuntimeId)}/task/register`;
-  const answer = await post(url, JSON.stringify({ timestamp, signature }));
+  const answer = await post(url, JSON.stringify({ timestamp, signature }), fetch);
   return readTaskId(answer, privateKey);
 }
 
-async function post(url: string, body: string): Promise<unknown> {
-  let problem = "";
-  for (let attempt = 1; attempt <= TRIES; attempt++) {
-    if (attempt > 1) await pause(RETRY_DELAY * 2 ** (attempt - 2));
-    try {
-      const response = await fetch(url, {
-        method: "POST",
-        headers: { "Content-Type": "application/json" },
-        body,
-        redirect: "manual",
-        signal: AbortSignal.timeout(REQUEST_TIMEOUT),
-      });
-      if (response.ok) return parseAnswer(await response.text());
-      problem = `status ${response.status}`;
-      await response.body?.cancel();
-      if (response.status !== 429 && response.status < 500) break;
-    } catch (error) {
-      if (error instanceof LoginError) throw error;
-      problem = "no answer";
+async function post(url: string, body: string, fetch: Fetch | undefined): Promise<Buffer> {
+  const headers = { "Content-Type": "application/json" };
+  for (let attempt = 1; ; attempt++) {
+    const answer = await fetchBytes({
+      url,
+      headers,
+      body,
+      fetch,
+      timeoutDuration: REQUEST_TIMEOUT,
+      maxSize: MAX_ANSWER_SIZE,
+    });
+    if ("body" in answer) return answer.body;
+    const { error, status, retryAfter = 0 } = answer;
+    if (status !== undefined && status !== 429 && status < 500) throw failed(error);
+    if (retryAfter > LONGEST_RETRY_AFTER) {
+      throw failed(`${error}, try again in ${Math.ceil(retryAfter / 1000)} s`);
     }
-  }
-  throw failed(problem);
-}
-
-/** @throws {LoginError} */
-function parseAnswer(text: string): unknown {
-  try {
-    return JSON.parse(text);
-  } catch {
-    throw failed("the answer is not JSON");
+    if (attempt === TRIES) throw failed(error);
+    await pause(Math.max(retryAfter, RETRY_DELAY * 2 ** (attempt - 1)));
   }
 }
 
@@ -83,14 +84,24 @@ function failed(problem: string): LoginError {
   return new LoginError("task_registration_failed", `the task could not be registered: ${problem}`);
 }
 
-function readTaskId(answer: unknown, privateKey: KeyObject): string {
-  const members = Object(answer) as Record<string, unknown>;
+function readTaskId(answer: Buffer, privateKey: KeyObject): string {
+  const members = parseObject(answer);
   const plain = members["task_id"] ?? members["taskId"];
-  if (typeof plain === "string" && plain !== "") return plain;
   const sealed = members["encrypted_task_id"] ?? members["encryptedTaskId"];
-  const taskId = typeof sealed === "string" ? openTaskId(sealed, privateKey) : "";
+  const hasPlain = typeof plain === "string" && plain !== "";
+  const taskId = hasPlain ? plain : typeof sealed === "string" ? openTaskId(sealed, privateKey) : "";
   if (taskId === "") throw failed("the answer has no task id");
+  if (!isAssertionId(taskId)) throw failed("the task id is too long, or has a character that no id may have");
   return taskId;
+}
+
+function parseObject(json: Buffer): Record<string, unknown> {
+  try {
+    const value = parseUtf8Json(json);
+    return isJsonObject(value) ? value : {};
+  } catch {
+    throw failed("the answer is not JSON");
+  }
 }
 
 function openTaskId(sealed: string, privateKey: KeyObject): string {

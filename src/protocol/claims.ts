@@ -4,15 +4,8 @@
 export const CODEX_ISSUER = "https://chatgpt.com/codex-backend/agent-identity";
 export const CODEX_AUDIENCE = "codex-app-server";
 
-/** Claims as they stand in the JWT. `agent_private_key` is a secret: it is checked here and read nowhere else. */
-export interface AgentIdentityClaims {
-  iss: string;
-  aud: string;
-  iat: number;
-  exp: number;
-  nbf?: number;
-  /** Not used; but what Codex refuses for it is refused here. */
-  sub?: string | number | boolean | null;
+/** Claims that say who the agent is. `agent_private_key` is a secret: verification checks it here and reads it nowhere else. */
+export interface AgentClaims {
   agent_runtime_id: string;
   agent_private_key: string;
   account_id: string;
@@ -20,6 +13,17 @@ export interface AgentIdentityClaims {
   email?: string | null;
   plan_type: string;
   chatgpt_account_is_fedramp: boolean;
+}
+
+/** Claims as they stand in the JWT. */
+export interface AgentIdentityClaims extends AgentClaims {
+  iss: string;
+  aud: string;
+  iat: number;
+  exp: number;
+  nbf?: number;
+  /** Not used; but what Codex refuses for it is refused here. */
+  sub?: string | number | boolean | null;
 }
 
 export type ClaimFailure =
@@ -38,11 +42,9 @@ const isString = (value: unknown): boolean => typeof value === "string";
 const isId = (value: unknown): boolean => typeof value === "string" && value !== "";
 const isTimestamp = (value: unknown): boolean => Number.isSafeInteger(value) && (value as number) >= 0;
 
-const CLAIM_CHECKS: Record<Exclude<keyof AgentIdentityClaims, "iss" | "aud">, (value: unknown) => boolean> = {
-  iat: isTimestamp,
-  exp: isTimestamp,
-  nbf: (value) => value === undefined || isTimestamp(value),
-  sub: (value) => typeof value !== "object" || value === null,
+type Checks<Name extends string> = Record<Name, (value: unknown) => boolean>;
+
+const AGENT_CLAIM_CHECKS: Checks<keyof AgentClaims> = {
   agent_runtime_id: isId,
   agent_private_key: isString,
   account_id: isId,
@@ -52,7 +54,21 @@ const CLAIM_CHECKS: Record<Exclude<keyof AgentIdentityClaims, "iss" | "aud">, (v
   chatgpt_account_is_fedramp: (value) => typeof value === "boolean",
 };
 
+const CLAIM_CHECKS: Checks<Exclude<keyof AgentIdentityClaims, "iss" | "aud">> = {
+  iat: isTimestamp,
+  exp: isTimestamp,
+  nbf: (value) => value === undefined || isTimestamp(value),
+  sub: (value) => typeof value !== "object" || value === null,
+  ...AGENT_CLAIM_CHECKS,
+};
+
+const AGENT_CLAIM_CHECK_LIST = Object.entries(AGENT_CLAIM_CHECKS);
 const CLAIM_CHECK_LIST = Object.entries(CLAIM_CHECKS);
+
+/** Whether every claim that says who the agent is is there and of its type. */
+export function agentClaimsAreWellFormed(claims: Record<string, unknown>): boolean {
+  return AGENT_CLAIM_CHECK_LIST.every(([name, isValid]) => isValid(claims[name]));
+}
 
 /** Whether every claim but `iss` and `aud` is there and of its type. */
 export function claimsAreWellFormed(payload: Record<string, unknown>): boolean {

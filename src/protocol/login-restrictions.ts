@@ -2,7 +2,7 @@
 
 import { checkOptions, type OptionCheck, type OptionChecks } from "./options.js";
 
-/** How, and to which workspaces, one has to be signed in; in Codex's own terms. */
+/** How an agent must be signed in, and to which workspaces (accounts). The terms are those of Codex's configuration. */
 export interface LoginRestrictions {
   /** An agent identity counts as `"chatgpt"`. */
   forcedLoginMethod?: "chatgpt" | "api" | undefined;
@@ -10,7 +10,7 @@ export interface LoginRestrictions {
   forcedChatgptWorkspaceId?: string | readonly string[] | undefined;
 }
 
-/** What the check needs to know of how one is signed in. */
+/** What the check needs to know of a sign-in. */
 export interface SignedInAs {
   mode: "agentIdentity" | "apikey";
   accountId: string | undefined;
@@ -18,7 +18,7 @@ export interface SignedInAs {
 
 export interface LoginViolation {
   code: "login_method_not_allowed" | "workspace_not_allowed";
-  /** Codex's words. They name the allowed workspaces: for whoever is signed in, never for a remote caller. */
+  /** Codex's words. They name the allowed workspaces, so they are for the user who signs in, never for a remote caller. */
   message: string;
 }
 

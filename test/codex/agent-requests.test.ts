@@ -99,7 +99,7 @@ describe.each(CODEX_VERSIONS)("the headers of an agent that is signed in, as by 
     ["encryptedTaskId, FedRAMP", (taskId, publicKey) => ({ encryptedTaskId: seal(taskId, publicKey) }), true],
   ])("are the same, for a task of %s", async ([name, answer, isFedramp], context) => {
     const agent = createAgent({ claims: { account_id: "acct-7", chatgpt_account_is_fedramp: isFedramp } });
-    const place = await createPlace(context, () => ({ body: answer("task:7 ü", agent.publicKey) }));
+    const place = await createPlace(context, () => ({ body: answer("task-7-ü", agent.publicKey) }));
 
     const { config, env } = turnSettings(place.backend.baseUrl);
     const run = await place.codex.run(["exec", "--skip-git-repo-check", "--ephemeral", "say hi"], {
@@ -124,9 +124,9 @@ describe.each(CODEX_VERSIONS)("the headers of an agent that is signed in, as by 
       // Byte by byte what we write of the same members: no space, no escape and no padding is another.
       expect(envelope).toBe(encodeAssertion(assertion));
       const { agent_runtime_id, signature, task_id, timestamp } = assertion;
-      expect([agent_runtime_id, task_id]).toEqual(["agent-1", "task:7 ü"]);
+      expect([agent_runtime_id, task_id]).toEqual(["agent-1", "task-7-ü"]);
       expect(timestamp).toMatch(TIMESTAMP);
-      expect(agent.hasSigned(`agent-1:task:7 ü:${timestamp}`, signature)).toBe(true);
+      expect(agent.hasSigned(`agent-1:task-7-ü:${timestamp}`, signature)).toBe(true);
       expect(agent.hasSigned(`agent-1:${timestamp}`, signature)).toBe(false);
       expect(headers["chatgpt-account-id"]).toBe("acct-7");
       expect(headers["x-openai-fedramp"]).toBe(isFedramp ? "true" : undefined);
@@ -166,6 +166,8 @@ const always =
 
 const triesOnce = { why: "0.132.0 tries once", codex: { "0.132.0": "fails, 1 tries" } } as const;
 
+const badId = { why: "an id has no separator and at most 128 characters (design §9)", ours: "fails, 1 tries" } as const;
+
 const answers: AnswerRow[] = [
   ["task_id", always({ task_id: "task-1" }), "registered, 1 tries"],
   ["taskId", always({ taskId: "task-1" }), "registered, 1 tries"],
@@ -194,6 +196,8 @@ const answers: AnswerRow[] = [
   ],
   ["task_id number", always({ task_id: 1 }), "fails, 1 tries"],
   ["task_id null", always({ task_id: null }), "fails, 1 tries"],
+  ["task_id that no assertion may have", always({ task_id: "a:b" }), "registered, 1 tries", badId],
+  ["task_id of 129 characters", always({ task_id: "x".repeat(129) }), "registered, 1 tries", badId],
   ["no id", always({}), "fails, 1 tries"],
   ["not an object", always("task-1"), "fails, 1 tries"],
   ["encrypted_task_id that is no sealed box", always({ encrypted_task_id: "AAAA" }), "fails, 1 tries"],

@@ -10,6 +10,8 @@ export interface Agent {
   /** The access token. */
   readonly token: string;
   readonly publicKey: KeyObject;
+  /** As the token carries it. */
+  readonly privateKey: string;
   /** @param signature in standard base64 */
   hasSigned(message: string, signature: string): boolean;
 }
@@ -24,11 +26,13 @@ export interface AgentOptions {
 
 export function createAgent({ claims, encodeKey = toPkcs8, signToken = backendKey.sign }: AgentOptions = {}): Agent {
   const { privateKey, publicKey } = generateKeyPairSync("ed25519");
-  const payload = { ...validClaims(secondsSinceEpoch()), agent_private_key: encodeKey(privateKey), ...claims };
+  const encodedKey = encodeKey(privateKey);
+  const payload = { ...validClaims(secondsSinceEpoch()), agent_private_key: encodedKey, ...claims };
   const message = [validHeader(), payload].map((part) => encode(JSON.stringify(part))).join(".");
   return {
     token: `${message}.${encode(signToken(message))}`,
     publicKey,
+    privateKey: encodedKey,
     hasSigned: (text, signature) => verify(null, Buffer.from(text), publicKey, Buffer.from(signature, "base64")),
   };
 }

@@ -2,16 +2,24 @@ import { mkdtemp, readFile, rm } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
+import packageJson from "./package.json" with { type: "json" };
 import { runProcess, type ProcessRun } from "./run-process.js";
 
-/** Installed side by side by this folder's package.json. */
-export type CodexVersion = keyof typeof COMMANDS;
+/** The releases under test are pinned in this folder's package.json, and nowhere else. */
+function pinned(specifier: string): string {
+  return /@(\d+\.\d+\.\d+)/.exec(specifier)?.[1] ?? specifier;
+}
 
-const COMMANDS = {
+export type CodexVersion = string;
+
+export const NEWEST: CodexVersion = pinned(packageJson.devDependencies["codex-newest"]);
+const OLDEST: CodexVersion = pinned(packageJson.optionalDependencies["codex-oldest"]);
+
+const COMMANDS: Readonly<Record<CodexVersion, readonly [command: string, ...args: string[]]>> = {
   // Of this release the registry still has the binary for one platform, which `npm ci` takes only by itself.
-  "0.132.0": [installed("codex-0.132.0-linux-x64/vendor/x86_64-unknown-linux-musl/codex/codex")],
-  "0.169.0": [process.execPath, installed("codex-0.169.0/bin/codex.js")],
-} as const satisfies Record<string, readonly [command: string, ...args: string[]]>;
+  [OLDEST]: [installed("codex-oldest/vendor/x86_64-unknown-linux-musl/codex/codex")],
+  [NEWEST]: [process.execPath, installed("codex-newest/bin/codex.js")],
+};
 
 function installed(path: string): string {
   return fileURLToPath(new URL(`node_modules/${path}`, import.meta.url));
@@ -19,12 +27,14 @@ function installed(path: string): string {
 
 /** What to run, before any arguments. */
 export function codexCommand(version: CodexVersion): readonly [command: string, ...args: string[]] {
-  return COMMANDS[version];
+  const command = COMMANDS[version];
+  if (command === undefined) throw new Error(`Codex ${version} is not installed here`);
+  return command;
 }
 
 /** The releases that are installed on this platform. */
 export const CODEX_VERSIONS: readonly CodexVersion[] =
-  process.platform === "linux" && process.arch === "x64" ? ["0.132.0", "0.169.0"] : ["0.169.0"];
+  process.platform === "linux" && process.arch === "x64" ? [OLDEST, NEWEST] : [NEWEST];
 
 export interface CodexRunOptions {
   version?: CodexVersion;
@@ -139,8 +149,8 @@ export function messageOf(run: ProcessRun): string {
 const NOWHERE = "http://127.0.0.1:9";
 
 async function runCodex(home: string, args: readonly string[], options: CodexRunOptions): Promise<ProcessRun> {
-  const { version = "0.169.0", env = {}, config = {}, ...rest } = options;
-  const [command, ...script]: readonly [string, ...string[]] = COMMANDS[version];
+  const { version = NEWEST, env = {}, config = {}, ...rest } = options;
+  const [command, ...script] = codexCommand(version);
   const settings = Object.entries(config).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
   return runProcess([command, ...script, ...args, ...settings], {
     ...rest,

@@ -1,8 +1,7 @@
-/** What is asked of the client and of ours, and what both have to answer. Words are those of 0.132.0. */
+/** What is asked of the client and of ours, and what both have to answer. Words are those of the newest release. */
 
 import type { LoginRestrictions } from "../../dist/login.js";
 import { createAgent } from "./agents.js";
-import type { CodexVersion } from "./codex-client.js";
 import { generateRsaKey, secondsSinceEpoch } from "./tokens.js";
 
 export const agent = createAgent();
@@ -46,15 +45,15 @@ export interface Step {
   readonly given: Given;
   readonly stdin?: string;
   readonly outcome: Outcome;
-  /** Releases that answer otherwise. */
-  readonly saysToday?: Partial<Record<CodexVersion, string>>;
+  /** What older releases say, where that differs. */
+  readonly saidBefore?: string;
   /** Ours, where it is another on purpose: it has to be there, too. */
   readonly difference?: { readonly why: string; readonly ours: Outcome };
 }
 
 const LOGGED_IN = {
   agent: "Logged in using access token",
-  apiKey: "Logged in using an API key - ***",
+  apiKey: "API key configured - ***\nAuthentication is checked when you send a request.",
   nobody: "Not logged in",
 };
 
@@ -66,11 +65,7 @@ const isAgent = ok(LOGGED_IN.agent);
 const isApiKey = ok(LOGGED_IN.apiKey);
 const isNobody = fails(LOGGED_IN.nobody);
 
-/** 0.169.0 has other words for API keys. */
-const apiKeyToday = {
-  "0.169.0": "API key configured - ***\nAuthentication is checked when you send a request.",
-};
-const apiKeyLoginToday = { "0.169.0": "API key saved. Authentication is checked when you send a request." };
+export const API_KEY_STATUS = LOGGED_IN.apiKey;
 
 function login(name: string, stdin: string, given: Given, rest: Pick<Step, "outcome" | "difference">): Step {
   return { name: `login, ${name}`, command: "login --with-access-token", stdin, given, ...rest };
@@ -142,8 +137,8 @@ const loginSteps: Step[] = [
     command: "login --with-api-key",
     stdin: `${API_KEY}\n`,
     given,
-    outcome: ok("Successfully logged in", "the API key, 600"),
-    saysToday: apiKeyLoginToday,
+    outcome: ok("API key saved. Authentication is checked when you send a request.", "the API key, 600"),
+    saidBefore: "Successfully logged in",
   })),
   {
     name: "login with an API key, empty standard input",
@@ -160,7 +155,7 @@ function status(name: string, given: Given, outcome: Outcome, difference?: Step[
     command: "status",
     given,
     outcome,
-    ...(outcome === isApiKey && { saysToday: apiKeyToday }),
+    ...(outcome === isApiKey && { saidBefore: "Logged in using an API key - ***" }),
     ...(difference && { difference }),
   };
 }
@@ -203,7 +198,11 @@ const statusSteps: Step[] = [
     "CODEX_AGENT_IDENTITY, API key in auth.json",
     { env: { CODEX_AGENT_IDENTITY: agent.token }, authFile: apiKeyFile },
     isApiKey,
-    olderName,
+  ),
+  status(
+    "CODEX_AGENT_IDENTITY, corrupt auth.json",
+    { env: { CODEX_AGENT_IDENTITY: agent.token }, authFile: "nope" },
+    statusFails,
   ),
   status(
     "CODEX_ACCESS_TOKEN beats CODEX_AGENT_IDENTITY",
@@ -239,6 +238,7 @@ export interface AuthFileRow {
   readonly name: string;
   readonly authFile: string | Uint8Array;
   readonly says: FileVerdict;
+  readonly saidBefore?: FileVerdict;
   readonly difference?: { readonly why: string; readonly ours: FileVerdict };
 }
 
@@ -247,6 +247,22 @@ export type FileVerdict = "access token" | "API key" | "ChatGPT" | "fails";
 function file(name: string, content: unknown, says: FileVerdict, difference?: AuthFileRow["difference"]): AuthFileRow {
   const authFile = typeof content === "string" || content instanceof Uint8Array ? content : JSON.stringify(content);
   return { name, authFile, says, ...(difference && { difference }) };
+}
+
+const agentRecord = {
+  agent_runtime_id: "agent-1",
+  agent_private_key: agent.privateKey,
+  account_id: "acct-1",
+  chatgpt_user_id: "user-1",
+  email: "agent@example.com",
+  plan_type: "pro",
+  chatgpt_account_is_fedramp: false,
+};
+const unsigned = { why: "nothing in a record is signed (design §8)", ours: "fails" } as const;
+
+/** An agent record: releases before 0.169 know none. */
+function recordFile(name: string, content: object, says: FileVerdict): AuthFileRow {
+  return { ...file(name, content, says, unsigned), saidBefore: "fails" };
 }
 
 const otherKind = { why: "neither an agent identity nor an API key", ours: "fails" } as const;
@@ -309,6 +325,13 @@ export const authFiles: AuthFileRow[] = [
   file("mode unknown", { auth_mode: "x", OPENAI_API_KEY: "sk-1" }, "fails"),
   file("mode in other case", { auth_mode: "ApiKey", OPENAI_API_KEY: "sk-1" }, "fails"),
   file("mode number", { auth_mode: 1, OPENAI_API_KEY: "sk-1" }, "fails"),
+  recordFile("agent record", { auth_mode: "agentIdentity", agent_identity: agentRecord }, "access token"),
+  recordFile(
+    "agent record with its task",
+    { auth_mode: "agentIdentity", agent_identity: { ...agentRecord, task_id: "task-1" } },
+    "access token",
+  ),
+  recordFile("agent record, mode chatgpt", { auth_mode: "chatgpt", agent_identity: agentRecord }, "ChatGPT"),
   file("empty object", {}, "ChatGPT", otherKind),
   file("another program's", { foo: 1 }, "ChatGPT", foreign),
   file("null", null, "fails"),

@@ -358,7 +358,7 @@ function refusalOf({ refusals }: OwnBackend, path: string): string[] {
   return refusals.filter((refusal) => refusal.path === path).map(({ code }) => code);
 }
 
-/** Without credentials 0.169.0 asks for the tools of `ps/mcp`, and does without. */
+/** Without credentials the newest release asks for the tools of `ps/mcp`, and does without. */
 function refusalsWithCredentials({ refusals }: OwnBackend): string[] {
   return refusals.filter(({ code }) => code !== "credentials_missing").map(({ code }) => code);
 }

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { createVerifier, type JwksFetch } from "../../src/index.js";
+import { createVerifier, type Fetch } from "../../src/index.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { sendJson, startBackend } from "../support/servers.js";
 import { takeOverClock, type TestClock } from "../support/clock.js";
@@ -112,7 +112,7 @@ describe("a deadline that fires late", () => {
 describe("an HTTP cache on the way is not asked", () => {
   const watchInit = async () => {
     const inits: object[] = [];
-    const custom: JwksFetch = (url, init) => {
+    const custom: Fetch = (url, init) => {
       inits.push(init);
       return fetch(url, init);
     };

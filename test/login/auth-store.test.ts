@@ -1,6 +1,18 @@
-import { existsSync, mkdirSync, readdirSync, rmSync, statSync, symlinkSync, writeFileSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { join } from "node:path";
-import { describe, expect, test } from "vitest";
+import { describe, expect, onTestFinished, test, vi } from "vitest";
 import {
   loadAuth,
   loginStatus,
@@ -94,7 +106,7 @@ describe("auth.json", () => {
     ["\ufeff{}", /not JSON/],
     ["[]", /not a JSON object/],
     ["null", /not a JSON object/],
-    ['{"name":"some-package","version":"1.0.0"}', /some other program's/],
+    ['{"name":"some-package","version":"1.0.0"}', /another program wrote it/],
     ['{"auth_mode":7}', /auth_mode is not a string/],
     ['{"auth_mode":"agentIdentity","OPENAI_API_KEY":1,"agent_identity":"x"}', /OPENAI_API_KEY is not a string/],
     ['{"auth_mode":"apikey","OPENAI_API_KEY":"sk-x","agent_identity":1}', /agent_identity is not a string/],
@@ -118,7 +130,7 @@ describe("auth.json", () => {
 
   test.each([
     ['{"auth_mode":"agentIdentity"}', /missing an agent identity token/],
-    ['{"auth_mode":"agentIdentity","agent_identity":{}}', /missing an agent identity token/],
+    ['{"auth_mode":"agentIdentity","agent_identity":{}}', /no agent record/],
     ['{"auth_mode":"apikey","OPENAI_API_KEY":null}', /missing a key/],
   ])("that lacks its credentials is an error, and may be replaced: %s", async (content, reason) => {
     const { home, config } = await start();
@@ -156,6 +168,74 @@ describe("logging out", () => {
     expect(await logout(config)).toBe(false);
     expect(await logout({ ...config, codexHome: join(home.codexHome, "nowhere") })).toBe(false);
     expect(await loadAuth(config)).toBeUndefined();
+  });
+
+  test("leaves Codex's other files alone, its locks too", async () => {
+    const { home, config } = await start();
+    for (const name of ["auth.json.lock", ".auth.json.lock", "config.toml"]) {
+      writeFileSync(join(home.codexHome, name), "x");
+    }
+    await loginWithApiKey(config, "sk-x");
+    expect(await logout(config)).toBe(true);
+    expect(readdirSync(home.codexHome).sort()).toEqual([".auth.json.lock", "auth.json.lock", "config.toml"]);
+  });
+
+  test("empties the target of a symbolic link, through which the credentials were written", async () => {
+    const { home, config } = await start();
+    const real = join(home.codexHome, "real.json");
+    writeFileSync(real, "{}");
+    symlinkSync(real, home.authFile);
+    await loginWithApiKey(config, "sk-secret");
+    expect(readFileSync(real, "utf8")).toContain("sk-secret");
+    expect(await logout(config)).toBe(true);
+    expect(readdirSync(home.codexHome)).toEqual(["real.json"]);
+    expect(readFileSync(real, "utf8")).toBe("");
+  });
+
+  test("removes a symbolic link that leads nowhere, and one to something that is no file", async () => {
+    const { home, config } = await start();
+    for (const target of [join(home.codexHome, "nowhere"), "/dev/null"]) {
+      symlinkSync(target, home.authFile);
+      expect(await logout(config)).toBe(true);
+      expect(readdirSync(home.codexHome)).toEqual([]);
+    }
+  });
+});
+
+describe("in place of auth.json", () => {
+  test("a named pipe is an error at once: nobody waits for a writer", async () => {
+    const { home, config } = await start();
+    execFileSync("mkfifo", [home.authFile]);
+    for (const act of [loadAuth, loginStatus, (c: AuthConfig) => loginWithApiKey(c, "sk-x")]) {
+      await expect(act(config)).rejects.toMatchObject({
+        code: "auth_file_unreadable",
+        message: expect.stringMatching(/auth\.json cannot be read \(it is not a regular file\)$/) as string,
+      });
+    }
+  });
+
+  test("a file of 1 GB is an error, and is not read", async () => {
+    const { home, config } = await start();
+    home.write("{");
+    truncateSync(home.authFile, 1024 ** 3);
+    const before = process.memoryUsage().rss;
+    await expect(loadAuth(config)).rejects.toThrow(/auth\.json is not a valid auth\.json.*more than 1048576 bytes/);
+    expect(process.memoryUsage().rss - before).toBeLessThan(500 * 1024 ** 2);
+  });
+
+  test("a file that others can read is read, as by Codex, with one warning that says what to do", async () => {
+    const { home, config } = await start();
+    await loginWithApiKey(config, "sk-x");
+    chmodSync(home.authFile, 0o644);
+    const warnings = vi.spyOn(process, "emitWarning").mockImplementation(() => undefined);
+    onTestFinished(() => {
+      warnings.mockRestore();
+    });
+    expect(await loadAuth(config)).toMatchObject({ mode: "apikey" });
+    expect(await loadAuth(config)).toMatchObject({ mode: "apikey" });
+    expect(warnings.mock.calls).toEqual([
+      [`other users of this machine may read ${home.authFile}: run chmod 600 on it`, "AgentIdentityWarning"],
+    ]);
   });
 });
 

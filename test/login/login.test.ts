@@ -1,6 +1,6 @@
 import { existsSync } from "node:fs";
 import { inspect } from "node:util";
-import { describe, expect, test } from "vitest";
+import { afterEach, beforeEach, describe, expect, test } from "vitest";
 import {
   enforceLoginRestrictions,
   loadAuth,
@@ -11,7 +11,7 @@ import {
   type AuthConfig,
 } from "../../src/login.js";
 import { agentIdentityAuth } from "../../src/index.js";
-import { claims, createSigningKey, mint, signToken } from "../support/agents.js";
+import { agentPrivateKey, claims, createSigningKey, mint, signToken } from "../support/agents.js";
 import { createCodexHome } from "../support/homes.js";
 import { startBackend } from "../support/servers.js";
 
@@ -31,7 +31,7 @@ async function whoIs(config: AuthConfig): Promise<string | undefined> {
 }
 
 describe("the order in which credentials are looked for", () => {
-  test("CODEX_API_KEY, memory, CODEX_ACCESS_TOKEN, CODEX_AGENT_IDENTITY, auth.json", async () => {
+  test("CODEX_API_KEY, memory, CODEX_ACCESS_TOKEN, auth.json, and without that file CODEX_AGENT_IDENTITY", async () => {
     const { config } = await start();
     const env: Record<string, string> = {
       CODEX_API_KEY: " sk-env\n",
@@ -48,10 +48,11 @@ describe("the order in which credentials are looked for", () => {
     await loginWithAccessToken(config, agent("file"));
     expect(await whoIs(with_)).toBe("env-access-token");
     env["CODEX_ACCESS_TOKEN"] = "  ";
+    expect(await whoIs(with_)).toBe("file");
+    expect(await whoIs({ ...with_, authCredentialsStoreMode: "ephemeral" })).toBe("env-agent-identity");
+    await logout(config);
     expect(await whoIs(with_)).toBe("env-agent-identity");
     env["CODEX_AGENT_IDENTITY"] = "";
-    expect(await whoIs(with_)).toBe("file");
-    await logout(config);
     expect(await whoIs(with_)).toBeUndefined();
   });
 
@@ -69,12 +70,116 @@ describe("the order in which credentials are looked for", () => {
   });
 });
 
+describe("a user without a home directory", () => {
+  const home = process.env["HOME"];
+  beforeEach(() => {
+    process.env["HOME"] = "";
+  });
+  afterEach(() => {
+    process.env["HOME"] = home;
+  });
+
+  test("signs in by the environment and by memory, and writes no file", async () => {
+    const { config } = await start({ codexHome: undefined });
+    expect(await whoIs({ ...config, env: { CODEX_API_KEY: "sk-env" } })).toBe("sk-env");
+    expect(await whoIs({ ...config, env: { CODEX_ACCESS_TOKEN: agent("a") } })).toBe("a");
+    expect(await whoIs({ ...config, env: { CODEX_AGENT_IDENTITY: agent("b") } })).toBe("b");
+    const ephemeral = { ...config, authCredentialsStoreMode: "ephemeral" } as const;
+    await loginWithApiKey(ephemeral, "sk-memory");
+    expect(await whoIs(ephemeral)).toBe("sk-memory");
+    expect(await logout(ephemeral)).toBe(true);
+    expect(await whoIs(ephemeral)).toBeUndefined();
+  });
+
+  test("is told so where a file is needed, and nothing is written to the working directory", async () => {
+    const { config } = await start({ codexHome: undefined });
+    for (const act of [loadAuth, loginStatus, (c: AuthConfig) => loginWithApiKey(c, "sk-x")]) {
+      await expect(act(config)).rejects.toMatchObject({ name: "LoginError", code: "codex_home_unknown" });
+    }
+    expect(existsSync(".codex")).toBe(false);
+  });
+});
+
+describe("an agent record in auth.json, in which nothing is signed,", () => {
+  const record = {
+    agent_runtime_id: "agent-9",
+    agent_private_key: agentPrivateKey,
+    account_id: "acct-9",
+    chatgpt_user_id: "user-9",
+    email: null,
+    plan_type: "hc",
+    chatgpt_account_is_fedramp: false,
+  };
+  const files = [
+    { auth_mode: "agentIdentity", agent_identity: record },
+    { auth_mode: "chatgpt", tokens: {}, agent_identity: record },
+    { agent_identity: record },
+  ];
+
+  test.each(files)("is an error that says what to do, and stays: %j", async (file) => {
+    const { backend, home, config } = await start();
+    home.write(JSON.stringify(file));
+    for (const act of [loadAuth, loginStatus, enforceLoginRestrictions]) {
+      await expect(act({ ...config, forcedLoginMethod: "api" })).rejects.toMatchObject({
+        code: "agent_record_unsigned",
+        message: expect.stringMatching(/acceptUnsignedRecord: true/) as string,
+      });
+    }
+    expect(home.read()).toBe(JSON.stringify(file));
+    expect(backend.fetches).toBe(0);
+  });
+
+  test.each(files)("is the agent where that is accepted, and restrictions apply to it: %j", async (file) => {
+    const { backend, home, config } = await start({ acceptUnsignedRecord: true });
+    home.write(JSON.stringify(file));
+    const identity = {
+      agentRuntimeId: "agent-9",
+      accountId: "acct-9",
+      chatgptUserId: "user-9",
+      email: null,
+      planType: "enterprise",
+      chatgptAccountIsFedramp: false,
+    };
+    const auth = await loadAuth(config);
+    expect(auth).toMatchObject({ mode: "agentIdentity" });
+    expect(auth?.mode === "agentIdentity" && auth.identity).toEqual(identity);
+    expect(inspect(auth, { showHidden: true, depth: 5 }) + JSON.stringify(auth)).not.toContain(agentPrivateKey);
+    expect(await loginStatus(config)).toEqual({
+      mode: "agentIdentity",
+      message: "Logged in using access token",
+      identity,
+    });
+    expect(backend.fetches).toBe(0);
+    const forced = { ...config, forcedChatgptWorkspaceId: "acct-1" };
+    await expect(enforceLoginRestrictions(forced)).rejects.toMatchObject({ code: "workspace_not_allowed" });
+    expect(existsSync(home.authFile)).toBe(false);
+  });
+
+  test.each([
+    {},
+    ...Object.keys(record)
+      .filter((name) => name !== "email")
+      .map((name) => ({ ...record, [name]: undefined })),
+    { ...record, email: 1 },
+    { ...record, task_id: "" },
+    { ...record, task_id: "a:b" },
+    { ...record, task_id: 7 },
+  ])("is refused with a member that is missing or wrong: %j", async (agent_identity) => {
+    const { home, config } = await start({ acceptUnsignedRecord: true });
+    home.write(JSON.stringify({ auth_mode: "agentIdentity", agent_identity }));
+    await expect(loadAuth(config)).rejects.toMatchObject({ code: "auth_file_invalid" });
+  });
+});
+
 describe("status", () => {
   test("speaks as Codex does, and holds no secret", async () => {
     const { config } = await start();
     expect(await loginStatus(config)).toEqual({ mode: undefined, message: "Not logged in" });
     await loginWithApiKey(config, "sk-secret");
-    expect(await loginStatus(config)).toEqual({ mode: "apikey", message: "Logged in using an API key - ***" });
+    expect(await loginStatus(config)).toEqual({
+      mode: "apikey",
+      message: "API key configured - ***\nAuthentication is checked when you send a request.",
+    });
     await loginWithAccessToken(config, mint());
     expect(await loginStatus(config)).toMatchObject({
       mode: "agentIdentity",
@@ -257,6 +362,9 @@ describe("the configuration", () => {
     [{ chatgptBaseUrl: "https://chatgpt.com", authApiBaseUrl: "gw" }, /authApiBaseUrl must be an absolute/],
     [{ chatgptBaseUrl: "https://chatgpt.com", jwks: { maxAge: 1 } }, /there is no option "maxAge"/],
     [{ chatgptBaseUrl: "https://chatgpt.com", env: "x" }, /env must be an object/],
+    [{ chatgptBaseUrl: "https://chatgpt.com", fetch: "x" }, /fetch must be a function/],
+    [{ chatgptBaseUrl: "https://chatgpt.com", fetch, jwks: { fetch } }, /fetch is given twice: leave out jwks.fetch/],
+    [{ chatgptBaseUrl: "https://chatgpt.com", acceptUnsignedRecord: 1 }, /acceptUnsignedRecord must be true or false/],
     [{ chatgptBaseUrl: "https://chatgpt.com", home: "x" }, /there is no option "home"/],
   ])("is checked: %j", async (config, message) => {
     await expect(loadAuth(config as AuthConfig)).rejects.toThrow(message);

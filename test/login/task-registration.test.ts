@@ -1,7 +1,10 @@
 import { createPublicKey, createPrivateKey, generateKeyPairSync, verify } from "node:crypto";
 import type { IncomingHttpHeaders, ServerResponse } from "node:http";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
 import { text } from "node:stream/consumers";
 import { inspect } from "node:util";
+import { gzipSync } from "node:zlib";
 import sodium from "libsodium-wrappers";
 import { describe, expect, test } from "vitest";
 import { exportJwk } from "../../src/protocol/jwk.js";
@@ -153,6 +156,100 @@ describe("registering", () => {
     const { received, auth } = await start((res) => res.end(body));
     await expect(auth.registerTask()).rejects.toMatchObject({ name: "LoginError", code: "task_registration_failed" });
     expect(received).toHaveLength(1);
+  });
+
+  test.each(["", ":", "a b", "a/b", "a%b", "\n", "x".repeat(129)])(
+    "fails on a task id that cannot be one: %j",
+    async (id) => {
+      for (const answer of [{ task_id: `task-${id || ":"}` }, { encrypted_task_id: seal(`task-${id || ":"}`) }]) {
+        const { auth } = await start((res) => {
+          sendJson(res, answer);
+        });
+        await expect(auth.registerTask()).rejects.toMatchObject({ code: "task_registration_failed" });
+        expect(() => auth.authorizationHeaders()).toThrow("call registerTask() first");
+      }
+    },
+  );
+
+  test("reads 4 KiB of an answer, and no more", async () => {
+    const most = await start((res) => res.end(JSON.stringify({ task_id: "task-1" }).padEnd(4096)));
+    await most.auth.registerTask();
+    expect(taskOf(most.auth)).toBe("task-1");
+    const tooMuch = await start((res) => {
+      res.setHeader("Content-Encoding", "gzip").end(gzipSync(JSON.stringify({ task_id: "task-1" }).padEnd(4097)));
+    });
+    await expect(tooMuch.auth.registerTask()).rejects.toThrow("an answer of more than 4096 bytes");
+    expect(tooMuch.received).toHaveLength(1);
+  });
+
+  test("ends at an answer that does not", async () => {
+    const { config } = await start();
+    const endless = new ReadableStream({
+      pull(controller) {
+        controller.enqueue(new Uint8Array(1024));
+      },
+    });
+    const auth = await load({
+      ...config,
+      fetch: (url, init) => (init.method === "POST" ? Promise.resolve(new Response(endless)) : fetch(url, init)),
+    });
+    await expect(auth.registerTask()).rejects.toThrow("an answer of more than 4096 bytes");
+  });
+
+  test.each<[string, () => string]>([
+    ["seconds", () => "1"],
+    ["a date", () => new Date(Date.now() + 2000).toUTCString()],
+  ])("waits for as long as Retry-After says, in %s", async (_, retryAfter) => {
+    const times: number[] = [];
+    const { auth } = await start((res, count) => {
+      times.push(performance.now());
+      if (count === 1) res.writeHead(503, { "Retry-After": retryAfter() }).end();
+      else sendJson(res, { task_id: "task-2" });
+    });
+    await auth.registerTask();
+    expect((times[1] ?? 0) - (times[0] ?? 0)).toBeGreaterThan(900);
+  });
+
+  test("does not wait for longer than 30 s: the error says when to try again", async () => {
+    const { received, auth } = await start((res) => res.writeHead(429, { "Retry-After": "31" }).end());
+    await expect(auth.registerTask()).rejects.toThrow(/status 429, try again in 31 s$/);
+    expect(received).toHaveLength(1);
+  });
+
+  test("goes through the fetch of the configuration, and so do the keys", async () => {
+    const { config } = await start();
+    const urls: string[] = [];
+    const through: AuthConfig["fetch"] = (url, init) => {
+      urls.push(`${init.method ?? "GET"} ${new URL(url).pathname}`);
+      return fetch(url, init);
+    };
+    const auth = await load({ ...config, fetch: through });
+    await auth.registerTask();
+    expect(urls).toEqual([
+      "GET /backend-api/wham/agent-identities/jwks",
+      "POST /api/accounts/v1/agent/agent-1/task/register",
+    ]);
+  });
+
+  test("is not needed for an agent record that has its task", async () => {
+    const { received, config } = await start();
+    const record = {
+      agent_runtime_id: "agent-1",
+      agent_private_key: agentPrivateKey,
+      account_id: "acct-1",
+      chatgpt_user_id: "user-1",
+      plan_type: "team",
+      chatgpt_account_is_fedramp: false,
+      task_id: "task-of-the-file",
+    };
+    const file = JSON.stringify({ auth_mode: "agentIdentity", agent_identity: record });
+    writeFileSync(join(config.codexHome ?? "", "auth.json"), file, { mode: 0o600 });
+    const auth = await load({ ...config, env: {}, acceptUnsignedRecord: true });
+    expect(taskOf(auth)).toBe("task-of-the-file");
+    await auth.registerTask();
+    expect(received).toHaveLength(0);
+    await auth.registerTask({ renew: true });
+    expect(taskOf(auth)).toBe("task-1");
   });
 
   test("fails on an answer of an empty task that is sealed", async () => {

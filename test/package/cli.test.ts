@@ -54,11 +54,12 @@ describe("login, status and logout", () => {
   test("with an API key", async () => {
     const { options } = await start();
     expect(await command(["login", "--with-api-key", ...options], { stdin: "sk-secret" })).toEqual(
-      success("Successfully logged in"),
+      success("API key saved. Authentication is checked when you send a request."),
     );
-    expect(await command(["status", ...options])).toEqual(success("Logged in using an API key - ***"));
+    const message = "API key configured - ***\nAuthentication is checked when you send a request.";
+    expect(await command(["status", ...options])).toEqual(success(message));
     expect(await command(["status", "--json", ...options])).toEqual(
-      success('{"mode":"apikey","message":"Logged in using an API key - ***"}'),
+      success(JSON.stringify({ mode: "apikey", message })),
     );
   });
 

@@ -26,7 +26,7 @@ export function createCodexHome(): CodexHome {
     authFile,
     read: () => readFileSync(authFile, "utf8"),
     write: (content) => {
-      writeFileSync(authFile, content);
+      writeFileSync(authFile, content, { mode: 0o600 });
     },
     mode: () => (statSync(authFile).mode & 0o777).toString(8),
   };

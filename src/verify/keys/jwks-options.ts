@@ -1,7 +1,7 @@
 /** The options that say where the signing keys are, and how they are fetched and kept. */
 
 import { aBoolean, aFunction, anInteger, checkedByItsParser, type OptionChecks } from "../../protocol/options.js";
-import type { JwksFetch } from "./jwks-fetch.js";
+import type { Fetch } from "../../runtime/bounded-fetch.js";
 import { aJwksStore, type JwksStore } from "./jwks-store.js";
 
 /** How the signing keys are fetched and kept. Durations are integers in ms. */
@@ -24,7 +24,7 @@ export interface JwksOptions {
    */
   staleIfErrorDuration?: number | undefined;
   /** Takes the place of the global `fetch`, for proxies and private CAs. It must not follow redirects. */
-  fetch?: JwksFetch | undefined;
+  fetch?: Fetch | undefined;
   /**
    * Shares one key set between the processes of a fleet, which can then start while the backend is down: a Keyv, or a store
    * of `agent-identity-auth/stores`. **A writer of this store can sign in as anyone.** Default: none.

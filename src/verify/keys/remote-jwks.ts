@@ -20,7 +20,8 @@ import { logText } from "../../protocol/log-text.js";
 import { withDeadline } from "../../runtime/thenable.js";
 import { Refusal, toVerifierError } from "../outcome/errors.js";
 import { BackOff } from "./back-off.js";
-import { fetchJwks, type JwksFetch } from "./jwks-fetch.js";
+import type { Fetch } from "../../runtime/bounded-fetch.js";
+import { fetchJwks } from "./jwks-fetch.js";
 import { readStoredKeySet, writeStoredKeySet, type JwksStore } from "./jwks-store.js";
 import type { InternalJwksResolver, JwksStatus } from "./jwks-resolver.js";
 import type { KeySet, TrustedKey } from "./key-set.js";
@@ -31,7 +32,7 @@ export interface RemoteJwksSettings {
   readonly cooldownDuration: number;
   readonly timeoutDuration: number;
   readonly staleIfErrorDuration: number;
-  readonly fetch: JwksFetch | undefined;
+  readonly fetch: Fetch | undefined;
   readonly store: JwksStore | undefined;
 }
 

@@ -13,7 +13,7 @@ import { AgentSignatures, DUMMY_KEY, importAgentKey } from "../verify/assertions
 import { Refusal } from "../verify/outcome/errors.js";
 import type { Agents } from "./agents.js";
 
-export class Registration {
+export class TaskRegistrar {
   readonly #agents: Agents;
   readonly #signatures = new AgentSignatures();
 
