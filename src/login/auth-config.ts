@@ -40,7 +40,7 @@ export interface AuthConfig extends LoginRestrictions {
   jwks?: JwksOptions | JwksResolver | undefined;
   /**
    * Takes the place of the global `fetch`, for keys and for the registration of tasks: for proxies and private CAs. It must not
-   * follow redirects. A resolver in `jwks` keeps its own.
+   * follow redirects. Default: that of `jwks`.
    */
   fetch?: Fetch | undefined;
   /**
@@ -94,6 +94,7 @@ export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig
     throw new TypeError(`${where}: chatgptBaseUrl is missing: say which backend's keys to trust; there is no default`);
   }
   const env = readerOf(checked.env ?? process.env);
+  const verifier = sharedVerifier(where, chatgptBaseUrl, { jwks: jwksWithFetch(where, checked.jwks, fetch) });
   const authApiBaseUrl = checked.authApiBaseUrl ?? env("CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL");
   return {
     normalizedBaseUrl: normalizeBaseUrl(chatgptBaseUrl),
@@ -102,8 +103,8 @@ export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig
     restrictions: parseLoginRestrictions(where, { forcedLoginMethod, forcedChatgptWorkspaceId }),
     authApiBaseUrl:
       authApiBaseUrl && withoutTrailingSlashes(parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href),
-    verifier: sharedVerifier(where, chatgptBaseUrl, { jwks: jwksWithFetch(where, checked.jwks, fetch) }),
-    fetch,
+    verifier,
+    fetch: fetch ?? verifier.keys.fetch,
     acceptUnsignedRecord: checked.acceptUnsignedRecord ?? false,
     env,
   };

@@ -8,6 +8,7 @@ import { gzipSync } from "node:zlib";
 import sodium from "libsodium-wrappers";
 import { describe, expect, test } from "vitest";
 import { exportJwk } from "../../src/protocol/jwk.js";
+import { createJwksResolver } from "../../src/index.js";
 import { loadAuth, type AgentSession, type AuthConfig } from "../../src/login.js";
 import { locateAuthApi } from "../../src/login/task-registration.js";
 import { agentPrivateKey, mint, now } from "../support/agents.js";
@@ -223,12 +224,20 @@ describe("registering", () => {
       urls.push(`${init.method ?? "GET"} ${new URL(url).pathname}`);
       return fetch(url, init);
     };
-    const auth = await load({ ...config, fetch: through });
-    await auth.registerTask();
-    expect(urls).toEqual([
-      "GET /backend-api/wham/agent-identities/jwks",
-      "POST /api/accounts/v1/agent/agent-1/task/register",
-    ]);
+    const ways: Partial<AuthConfig>[] = [
+      { fetch: through },
+      { jwks: { fetch: through } },
+      { jwks: createJwksResolver(config.chatgptBaseUrl, { fetch: through }) },
+    ];
+    for (const way of ways) {
+      urls.length = 0;
+      const auth = await load({ ...config, ...way });
+      await auth.registerTask({ renew: true });
+      expect(urls).toEqual([
+        "GET /backend-api/wham/agent-identities/jwks",
+        "POST /api/accounts/v1/agent/agent-1/task/register",
+      ]);
+    }
   });
 
   test("is not needed for an agent record that has its task", async () => {

@@ -1,5 +1,6 @@
 /** The types of a JWKS resolver. */
 
+import type { Fetch } from "../../runtime/bounded-fetch.js";
 import type { Refusal } from "../outcome/errors.js";
 import type { TrustedKey } from "./key-set.js";
 
@@ -34,6 +35,8 @@ export interface JwksResolver {
 export interface InternalJwksResolver extends JwksResolver {
   /** The key that a token names. A promise only where a fetch has to be waited for. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal>;
+  /** The option of this name: other requests to the backend go the same way. */
+  readonly fetch?: Fetch | undefined;
   /** Whether it would still give out this key. */
   trusts(key: TrustedKey): boolean;
 }

@@ -92,6 +92,10 @@ export class RemoteJwks implements InternalJwksResolver {
     this.#settings = settings;
   }
 
+  get fetch(): Fetch | undefined {
+    return this.#settings.fetch;
+  }
+
   /** The key for a `kid`: without a promise wherever the request need not wait. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
     const set = this.#current;

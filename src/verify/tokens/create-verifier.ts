@@ -90,6 +90,7 @@ export function createVerifier(baseUrl: string | URL, options?: VerifierOptions)
 }
 
 export interface SharedVerifier {
+  readonly keys: InternalJwksResolver;
   readonly tokens: TokenVerifier;
   readonly facade: Verifier;
 }
@@ -119,7 +120,7 @@ function readCacheSize(where: string, tokenCache: { readonly max?: number | unde
   return checkOptions(`${where}: tokenCache`, tokenCache, { max: aCacheSize }).max ?? 10_000;
 }
 
-function createShared(tokens: TokenVerifier, jwks: JwksResolver): SharedVerifier {
+function createShared(tokens: TokenVerifier, keys: InternalJwksResolver): SharedVerifier {
   const facade: Verifier = {
     async verify(token) {
       const digest = digestOf(token);
@@ -130,7 +131,7 @@ function createShared(tokens: TokenVerifier, jwks: JwksResolver): SharedVerifier
       );
       return identityOrThrow(await outcome, toVerifierError);
     },
-    jwks,
+    jwks: keys,
   };
-  return { tokens, facade: Object.freeze(facade) };
+  return { keys, tokens, facade: Object.freeze(facade) };
 }
