@@ -27,6 +27,6 @@ app.use("/backend-api", (req, _res, next) => {
   next();
 });
 app.use("/backend-api", cannedCodexApi("Hello from your own backend."));
-app.use(agentIdentityErrorHandler()); // its answer says when a task has to be registered anew
+app.use(agentIdentityErrorHandler()); // its answer says when a client must register its task again
 
 console.log(`BASE=${baseUrl} TOKEN_FILE=${tokenFile}`); // for the commands in docs/your-own-backend.md

@@ -24,7 +24,7 @@ const agent = { agentRuntimeId: "agent-1", accountId: "acct-1", chatgptUserId: "
 const cases = [
   { name: "a good token", claims: agent, status: 200, says: '"agent-1"' },
   { name: "an expired token", claims: { ...agent, expiresAt: 1 }, status: 401, says: "token_expired" },
-  { name: "a forged token", claims: { ...agent, foreignKey: true }, status: 401, says: "signature_invalid" },
+  { name: "a forged token", claims: { ...agent, forged: true }, status: 401, says: "signature_invalid" },
   { name: "another workspace", claims: { ...agent, accountId: "acct-2" }, status: 403, says: "workspace_not_allowed" },
   { name: "no token", status: 401, says: "credentials_missing" },
 ];

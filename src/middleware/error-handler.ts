@@ -9,7 +9,7 @@ export interface ErrorHandlerOptions<Request> {
   onError?: ((error: AgentIdentityError, req: Request) => void) | undefined;
 }
 
-/** They may have been set for the answer that the handler would have given. */
+/** Headers that describe another answer: the handler may have set them before the error. */
 export const HEADERS_OF_ANOTHER_ANSWER: readonly string[] = [
   "Content-Length",
   "Transfer-Encoding",
@@ -20,7 +20,7 @@ export const HEADERS_OF_ANOTHER_ANSWER: readonly string[] = [
 ];
 
 /**
- * @param argumentCount how many the factory was called with: a framework that it is mounted on calls it with several
+ * @param argumentCount how many arguments the factory got: a framework on which the factory itself is mounted passes several
  * @throws TypeError that names the fix
  */
 export function checkErrorHandlerOptions<Request>(

@@ -17,7 +17,7 @@ import type { Verifier } from "../verify/tokens/create-verifier.js";
 import { toHttpError } from "./http-error.js";
 import { upgrade } from "./upgrade.js";
 
-/** What both a middleware and its `restrictTo` can do beside being mounted. Credentials are always required. */
+/** Members of a middleware, and of what its `restrictTo` and `require` return. They always require credentials. */
 export interface Authenticating {
   /**
    * For frameworks without middleware. The token leaves the headers that it is given: see `keepCredentials`.
@@ -39,7 +39,7 @@ export interface Authenticating {
   upgrade(req: CredentialsSource, socket: Duplex): Promise<AgentIdentity | undefined>;
 }
 
-/** What a middleware carries beside being one. */
+/** The members of a middleware. */
 export interface MiddlewareMembers<Handler> extends Authenticating {
   /**
    * Authenticates and applies login restrictions, against the same base URL. It never trusts an identity it finds.
@@ -115,7 +115,7 @@ async function identityOf(
   return identityOrThrow(await authenticate(req), toError);
 }
 
-/** A framework calls what is mounted with more than one argument, and waits for `next`, which these never call. */
+/** A framework calls a mounted function with more than one argument, and waits for `next`. These never call it. */
 function refuseMounting(name: string, furtherArguments: unknown[], fix: string): void {
   if (furtherArguments.length > 0) throw new TypeError(`agents.${name} is mounted as middleware: ${fix}`);
 }

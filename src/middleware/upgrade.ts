@@ -8,7 +8,7 @@ import { requireNodeRequest, type CredentialsSource } from "../verify/http/reque
 import { toErrorAnswer, type ErrorAnswer, type ErrorFactory } from "../verify/outcome/errors.js";
 import { identityOrThrow, type Outcome } from "../verify/outcome/verdict.js";
 
-/** For what is a fault of the server, and is told to its operator by a warning. */
+/** The answer to a fault of the server. A warning tells the operator. */
 const SERVER_ERROR: ErrorAnswer = { status: 500, headers: { "Cache-Control": "no-store" }, body: "" };
 
 export async function upgrade(
@@ -33,15 +33,15 @@ export async function upgrade(
   }
 }
 
-/** A reset is followed by "close": there is nothing else to do. */
+/** Nothing is to be done: "close" follows a reset. */
 function closed(): void {
-  // Listening is the point.
+  // Without a listener, the error ends the process.
 }
 
 function refuse(socket: Duplex, { status, headers, body }: ErrorAnswer): void {
   const fields = { ...headers, Connection: "close", "Content-Length": String(Buffer.byteLength(body)) };
   const lines = Object.entries(fields).map(([name, value]) => `${name}: ${value}`);
-  // Not left to the client, which may keep its half open for ever.
+  // The client may keep its half open for ever.
   socket.once("finish", () => socket.destroy());
   socket.end([`HTTP/1.1 ${status} ${STATUS_CODES[status] ?? ""}`, ...lines, "", body].join("\r\n"));
 }

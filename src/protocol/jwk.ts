@@ -2,7 +2,7 @@ import { createPrivateKey, createPublicKey, type JsonWebKey, type KeyObject } fr
 
 /**
  * A key as a JWK (RFC 7517), by way of DER. Node 20 can stand still for good otherwise: it allocates the JWK while it
- * holds the key's lock, and if garbage is collected just then, whatever generated the key waits for that lock.
+ * holds the key's lock, and if garbage is collected just then, the job that generated the key waits for that lock.
  * (`asymmetricKeyDetails` is as dangerous.) Not for what happens often: it takes 0.1 ms and more.
  */
 export function exportJwk(key: KeyObject): JsonWebKey {

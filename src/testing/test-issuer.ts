@@ -11,7 +11,7 @@ export interface TestClaims extends MintClaims {
   /** Claims as in the JWT, which take the place of the others unchecked; `undefined` leaves a claim out. */
   overrides?: Readonly<Record<string, unknown>> | undefined;
   /** Signs with a key that nobody trusts, under the `kid` of the trusted key. Default `false`. */
-  foreignKey?: boolean | undefined;
+  forged?: boolean | undefined;
 }
 
 /** What `createTestIssuer` takes. */
@@ -29,7 +29,7 @@ export interface TestIssuer extends Issuer {
  * @example
  * const issuer = await createTestIssuer();
  * const agents = agentIdentityAuth("https://agents.example.com", { jwks: { keySet: await issuer.jwks() } });
- * const forged = await issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1", foreignKey: true });
+ * const forged = await issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1", forged: true });
  */
 export async function createTestIssuer(options?: TestIssuerOptions): Promise<TestIssuer> {
   const kid = "test-key";
@@ -37,11 +37,11 @@ export async function createTestIssuer(options?: TestIssuerOptions): Promise<Tes
   const issuer = await createIssuer({ ...options, signingKeys: [{ kid, privateKey }] });
   return {
     ...issuer,
-    async mint({ overrides, foreignKey, ...claims }) {
-      const bad = checkOptions("mint", { overrides, foreignKey }, { overrides: anObject, foreignKey: aBoolean });
+    async mint({ overrides, forged, ...claims }) {
+      const bad = checkOptions("mint", { overrides, forged }, { overrides: anObject, forged: aBoolean });
       const minted = await issuer.mint(claims);
       const payload = JSON.parse(Buffer.from(minted.token.split(".")[1] ?? "", "base64url").toString()) as object;
-      const signer = bad.foreignKey ? generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey : privateKey;
+      const signer = bad.forged ? generateKeyPairSync("rsa", { modulusLength: 2048 }).privateKey : privateKey;
       return { ...minted, token: await signToken({ ...payload, ...bad.overrides }, localSigner(kid, signer)) };
     },
   };

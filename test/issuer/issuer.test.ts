@@ -87,7 +87,7 @@ describe("mint", () => {
     ["one that is not valid yet", { notBefore: 4_000_000_000 }, "token_not_yet_valid"],
     ["one with a claim of the wrong type", { overrides: { email: 7 } }, "claims_invalid"],
     ["one that lacks a claim", { overrides: { account_id: undefined } }, "claims_invalid"],
-    ["one of a foreign key", { foreignKey: true }, "signature_invalid"],
+    ["a forged one", { forged: true }, "signature_invalid"],
     ["none of them", {}, "good"],
   ])("a test issuer makes bad tokens: %s", async (_, claims, code) => {
     const issuer = await createTestIssuer();
@@ -104,7 +104,7 @@ describe("mint", () => {
   test("a test issuer's mint checks what makes a token bad", async () => {
     const issuer = await createTestIssuer();
     await expect(issuer.mint({ ...somebody, overrides: [] as never })).rejects.toThrow("overrides must be an object");
-    await expect(issuer.mint({ ...somebody, foreignKey: 1 as never })).rejects.toThrow("foreignKey must be true or");
+    await expect(issuer.mint({ ...somebody, forged: 1 as never })).rejects.toThrow("forged must be true or");
   });
 
   test("another issuer's tokens are of an unknown key", async () => {

@@ -93,7 +93,7 @@ describe.each(SERVERS)("%s", (name, start) => {
 
   test.each([
     ["expired", { expiresAt: 1 }],
-    ["forged", { foreignKey: true }],
+    ["forged", { forged: true }],
     ["of another audience", { audience: "x" }],
   ])("a token that is %s is refused with 401 and a challenge, and no tool runs", async (_, claims) => {
     const { url, given, fetch = globalThis.fetch } = await start();
