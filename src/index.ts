@@ -29,7 +29,7 @@ export type {
 export type { CredentialsSource } from "./verify/http/request-headers.js";
 export { AgentIdentityError, isAgentIdentityError } from "./verify/outcome/errors.js";
 export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
-export type { Fetch, FetchResponse } from "./runtime/bounded-fetch.js";
+export type { Fetch, FetchResponse } from "./runtime/fetch.js";
 export type { ErrorHandlerOptions } from "./middleware/error-handler.js";
 export { createJwksResolver } from "./verify/keys/jwks-registry.js";
 export type { JwksLocationOptions, JwksOptions } from "./verify/keys/jwks-options.js";

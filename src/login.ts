@@ -6,7 +6,7 @@
 export type { AgentIdentity } from "./protocol/agent-identity.js";
 export type { LoginRestrictions } from "./protocol/login-restrictions.js";
 export type { AgentIdentityError, AgentIdentityErrorCode } from "./verify/outcome/errors.js";
-export type { Fetch, FetchResponse } from "./runtime/bounded-fetch.js";
+export type { Fetch, FetchResponse } from "./runtime/fetch.js";
 export type {
   AgentSession,
   AuthorizationHeaders,

@@ -5,7 +5,7 @@ import { createLRU } from "lru.min";
 import { assertionMessage, assertionTimestamp, encodeAssertion } from "../protocol/agent-assertion.js";
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import { ownProperties } from "../protocol/options.js";
-import type { Fetch } from "../runtime/bounded-fetch.js";
+import type { Fetch } from "../runtime/fetch.js";
 import { importAgentPrivateKey, signMessage } from "./agent-key.js";
 import { LoginError } from "./login-error.js";
 import { locateAuthApi, registerTask } from "./task-registration.js";

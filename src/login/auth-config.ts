@@ -16,7 +16,7 @@ import {
   isOptionsObject,
   type OptionCheck,
 } from "../protocol/options.js";
-import type { Fetch } from "../runtime/bounded-fetch.js";
+import type { Fetch } from "../runtime/fetch.js";
 import type { JwksOptions } from "../verify/keys/jwks-options.js";
 import type { JwksResolver } from "../verify/keys/jwks-resolver.js";
 import { sharedVerifier, type SharedVerifier } from "../verify/tokens/create-verifier.js";

@@ -5,7 +5,8 @@ import { assertionTimestamp, isAssertionId, registrationMessage } from "../proto
 import { isLoopback } from "../protocol/base-url.js";
 import { isJsonObject, parseUtf8Json } from "../protocol/encoding.js";
 import { exportJwk } from "../protocol/jwk.js";
-import { fetchBytes, type Fetch } from "../runtime/bounded-fetch.js";
+import { fetchBytes } from "../runtime/bounded-fetch.js";
+import type { Fetch } from "../runtime/fetch.js";
 import { pause } from "../runtime/thenable.js";
 import { signMessage } from "./agent-key.js";
 import { LoginError } from "./login-error.js";

@@ -82,7 +82,7 @@ async function carryOver(vectors: Signed[]): Promise<number> {
 /** By our key set: the public key of this id, if it is usable. */
 function usableKey(keys: Jwk[], kid = ""): KeyObject | undefined {
   const keySet = parseKeySet({ keys });
-  return typeof keySet === "string" ? undefined : keySet.byKid.get(kid)?.publicKey;
+  return typeof keySet === "string" ? undefined : (keySet.byKid.get(kid)?.publicKey as KeyObject | undefined);
 }
 
 test.skipIf(!isPresent)("RSA signatures of 2048 bits with SHA-256, by the keys as the key set has them", async () => {

@@ -189,6 +189,27 @@ test.for(compilations)(
   },
 );
 
+test.each([
+  ["fetch", "{}"],
+  ["hono", "{}"],
+  ["mcp", '{ resource: "https://mcp.example/mcp" }'],
+])("a consumer of /%s compiles without the types of Node, and checks ours", async (entry, options) => {
+  const folder = mkdtempSync(join(directory, "frameworks", "compile-"));
+  writeFileSync(
+    join(folder, "consumer.mts"),
+    `import { agentIdentityAuth, AgentIdentityError } from "agent-identity-auth/${entry}";
+       const agents = agentIdentityAuth("https://chatgpt.com/backend-api", ${options});
+       void agents.ready().catch((error: unknown) => error instanceof AgentIdentityError && error.code);`,
+  );
+  const flags = "--noEmit --strict --target es2022 --lib es2022,dom --typeRoots nowhere --module nodenext";
+  const args = [COMPILERS["TypeScript 5.9"], ...flags.split(" "), "consumer.mts"];
+  const printed = await run(process.execPath, args, { cwd: folder }).then(
+    () => "",
+    (error: unknown) => (error as { stdout: string }).stdout,
+  );
+  expect(printed).toBe("");
+});
+
 test("with node16, which does not know that Node can require an ES module, a CommonJS file is refused", async () => {
   const setting = { compiler: "TypeScript 5.9", setting: "--module node16", file: "consumer.ts" } as const;
   const printed = await compile("bare", setting);

@@ -1,7 +1,6 @@
 /** Your database of agents and tasks, as AgentAssertions need it. */
 
-import type { KeyObject } from "node:crypto";
-import type { JWK } from "jose";
+import type { JWK, KeyObject } from "jose"; // its `KeyObject` needs no types of Node
 import { hasMethods, type OptionCheck } from "../../protocol/options.js";
 
 /** An agent in the directory. Times are seconds since the epoch; a `Date` or milliseconds are refused. */

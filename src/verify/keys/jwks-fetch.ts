@@ -1,7 +1,8 @@
 /** One attempt to fetch a key set, and the event that tells of it. It never throws. */
 
 import { monotonicNow } from "../../runtime/captured-globals.js";
-import { fetchBytes, type Fetch, type FetchAnswer } from "../../runtime/bounded-fetch.js";
+import { fetchBytes, type FetchAnswer } from "../../runtime/bounded-fetch.js";
+import type { Fetch } from "../../runtime/fetch.js";
 import { parseUtf8Json } from "../../protocol/encoding.js";
 import { publishJwksFetch } from "../outcome/diagnostics.js";
 import { parseKeySet, type KeySet } from "./key-set.js";

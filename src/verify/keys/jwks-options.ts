@@ -1,7 +1,7 @@
 /** The options that say where the signing keys are, and how they are fetched and kept. */
 
 import { aBoolean, aFunction, anInteger, checkedByItsParser, type OptionChecks } from "../../protocol/options.js";
-import type { Fetch } from "../../runtime/bounded-fetch.js";
+import type { Fetch } from "../../runtime/fetch.js";
 import { aJwksStore, type JwksStore } from "./jwks-store.js";
 
 /** How the signing keys are fetched and kept. Durations are integers in ms. */

@@ -1,6 +1,6 @@
 /** The types of a JWKS resolver. */
 
-import type { Fetch } from "../../runtime/bounded-fetch.js";
+import type { Fetch } from "../../runtime/fetch.js";
 import type { Refusal } from "../outcome/errors.js";
 import type { TrustedKey } from "./key-set.js";
 

@@ -1,6 +1,7 @@
 /** Reads a JWKS document (RFC 7517 §5) and keeps the keys that may verify an Agent Identity token. */
 
-import { createPublicKey, type KeyObject } from "node:crypto";
+import { createPublicKey } from "node:crypto";
+import type { KeyObject } from "jose"; // needs no types of Node
 import { decodeCanonicalBase64url } from "../../protocol/encoding.js";
 import { ownProperties } from "../../protocol/options.js";
 import { logText } from "../../protocol/log-text.js";
@@ -75,16 +76,20 @@ const MAX_EXPONENT = 2n ** 33n - 1n;
 
 function importRsaKey(kid: string, jwk: TrustedKey["jwk"]): TrustedKey | undefined {
   if (!isCanonicalInteger(jwk.n) || !isCanonicalInteger(jwk.e)) return undefined;
-  let publicKey: KeyObject;
-  try {
-    publicKey = createPublicKey({ key: jwk, format: "jwk" });
-  } catch {
-    return undefined;
-  }
+  const publicKey = importJwk(jwk);
+  if (publicKey === undefined) return undefined;
   const { modulusLength: bits = 0, publicExponent: exponent = 0n } = publicKey.asymmetricKeyDetails ?? {};
   if (bits < MIN_MODULUS_BITS || bits > MAX_MODULUS_BITS) return undefined;
   if (exponent < MIN_EXPONENT || exponent > MAX_EXPONENT || exponent % 2n === 0n) return undefined;
   return { kid, publicKey, jwk };
+}
+
+function importJwk(jwk: TrustedKey["jwk"]) {
+  try {
+    return createPublicKey({ key: jwk, format: "jwk" });
+  } catch {
+    return undefined;
+  }
 }
 
 /** RFC 7518 §2, Base64urlUInt: no leading zero octet. */

@@ -20,7 +20,7 @@ import { logText } from "../../protocol/log-text.js";
 import { withDeadline } from "../../runtime/thenable.js";
 import { Refusal, toVerifierError } from "../outcome/errors.js";
 import { BackOff } from "./back-off.js";
-import type { Fetch } from "../../runtime/bounded-fetch.js";
+import type { Fetch } from "../../runtime/fetch.js";
 import { fetchJwks } from "./jwks-fetch.js";
 import { readStoredKeySet, writeStoredKeySet, type JwksStore } from "./jwks-store.js";
 import type { InternalJwksResolver, JwksStatus } from "./jwks-resolver.js";
