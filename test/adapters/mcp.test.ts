@@ -1,6 +1,9 @@
 /** MCP servers, with the official SDK 1 at both ends. SDK 2 is in `test/mcp`. */
 
+import { randomUUID } from "node:crypto";
+import { readFileSync } from "node:fs";
 import { inspect } from "node:util";
+import { runInNewContext } from "node:vm";
 import {
   discoverOAuthProtectedResourceMetadata,
   extractWWWAuthenticateParams,
@@ -75,6 +78,45 @@ test("a client with a token lists the tools, and the tool that it calls knows wh
   expect(await whoami(client)).toMatchObject({ agentRuntimeId: "agent-1", accountId: "acct-1", planType: "pro" });
   expect(given[0]?.authInfo).toMatchObject({ token: "", clientId: "agent-1", scopes: [] });
   expect(errors).toEqual([]);
+});
+
+test("the recipe of docs/mcp.md keeps a session for the agent that opened it", async () => {
+  const [, recipe = ""] = /```js\n(const owners[^]*?)```/.exec(readFileSync("docs/mcp.md", "utf8")) ?? [];
+  const { baseUrl } = await startBackend();
+  const app = express();
+  const mcpUrl = `${(await listen(app)).url}/mcp`;
+  const agents = agentIdentityAuth(baseUrl, { resource: mcpUrl });
+  const owners = runInNewContext(`${recipe}; owners`, { app, agents, Map }) as Map<string, string>;
+  const sessions = new Map<string, StreamableHTTPServerTransport>();
+  app.post("/mcp", async (req, res) => {
+    const open = sessions.get(String(req.headers["mcp-session-id"]));
+    const { clientId } = (req as unknown as { auth: { clientId: string } }).auth;
+    const transport = new StreamableHTTPServerTransport({
+      sessionIdGenerator: () => randomUUID(),
+      onsessioninitialized: (id) => {
+        sessions.set(id, transport);
+        owners.set(id, clientId);
+      },
+    });
+    if (open === undefined) await new McpServer({ name: "tasks", version: "1.0.0" }).connect(transport);
+    await (open ?? transport).handleRequest(req, res);
+  });
+  const client = await connect(mcpUrl, bearer(mint()));
+  const [sessionId = ""] = sessions.keys();
+  const ping = async (token: string) => {
+    const headers = { ...bearer(token), "Mcp-Session-Id": sessionId, Accept: "application/json, text/event-stream" };
+    const body = JSON.stringify({ jsonrpc: "2.0", id: 9, method: "ping" });
+    const answer = await fetch(mcpUrl, {
+      method: "POST",
+      headers: { ...headers, "Content-Type": "application/json" },
+      body,
+    });
+    await answer.body?.cancel();
+    return answer.status;
+  };
+  await client.ping();
+  expect(await ping(mint())).toBe(200);
+  expect(await ping(mint({ agent_runtime_id: "agent-2" }))).toBe(404);
 });
 
 test("two agents at once are not taken for each other", async () => {

@@ -200,6 +200,29 @@ describe("verify", () => {
   });
 });
 
+describe("another form of agent identity is named in the cause", () => {
+  const bearerOnly = expressAdapter.agentIdentityAuth(base, { jwks });
+  const directory = { findAgent: () => undefined, findTask: () => undefined };
+  const withDirectory = expressAdapter.agentIdentityAuth(base, { jwks, directory });
+  const runtimeAssertion = { code: "scheme_unsupported", cause: { reason: "runtime assertion" } };
+
+  test.each([
+    [{ authorization: "AgentAssertion 1.e30.e30.c2ln" }, runtimeAssertion],
+    [{ authorization: "agentassertion   1.x" }, runtimeAssertion],
+    [{ "x-openai-agent-assertion": "e30.e30.c2ln" }, runtimeAssertion],
+    [
+      { authorization: "Bearer at-0123456789" },
+      { code: "token_malformed", cause: { reason: "a personal access token, not an Agent Identity" } },
+    ],
+  ])("%j", async (headers, expected) => {
+    for (const agents of [bearerOnly, withDirectory]) {
+      await expect(agents.authenticate({ headers })).rejects.toMatchObject(expected);
+    }
+    const request = new Request("http://localhost", { headers });
+    await expect(fetchAdapter.agentIdentityAuth(base, { jwks }).authenticate(request)).rejects.toMatchObject(expected);
+  });
+});
+
 describe("/fetch", () => {
   const agents = fetchAdapter.agentIdentityAuth(base, { jwks });
   const nodeRequest = { headers: { authorization: `Bearer ${mint()}` } };

@@ -37,6 +37,8 @@ export interface ApiRefusal {
 export interface OwnBackendOptions {
   /** Who may use the API at and below `path`. */
   restricted?: { path: string; to: LoginRestrictions };
+  /** The API behind the middleware. Default: one answer for every turn. */
+  codexApi?: RequestHandler;
   /** Between the issuer's directory and the middleware. */
   wrapDirectory?: (directory: AgentDirectory, issuer: Issuer) => AgentDirectory;
 }
@@ -60,6 +62,7 @@ export interface OwnBackend {
 
 export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<OwnBackend> {
   const { restricted, wrapDirectory = (directory: AgentDirectory) => directory } = options;
+  const { codexApi = cannedCodexApi(OWN_MODEL_SAYS) } = options;
   const calls: ApiCall[] = [];
   const refusals: ApiRefusal[] = [];
   const registrations: number[] = [];
@@ -116,7 +119,7 @@ export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<
   const agents = agentIdentityAuth(backend.baseUrl, { directory: wrapDirectory(issuer.directory, issuer) });
   app.use(writeDownRegistration, issuer.router());
   if (restricted) app.use(restricted.path, agents.restrictTo(restricted.to));
-  app.use("/backend-api", agents, writeDownCall, cannedCodexApi(OWN_MODEL_SAYS));
+  app.use("/backend-api", agents, writeDownCall, codexApi);
   app.use(writeDownRefusal, agentIdentityErrorHandler());
   return backend;
 }

@@ -11,7 +11,14 @@ import { whenSettled } from "../../runtime/thenable.js";
 import { aRealm, aResourceMetadataUrl, DEFAULT_REALM } from "../outcome/challenge.js";
 import { anAgentDirectory, type AgentDirectory } from "../assertions/agent-directory.js";
 import { AssertionVerifier } from "../assertions/assertion-verifier.js";
-import { accountIdOf, authorizationTexts, isB64token, readCredentials, type Scheme } from "./credentials.js";
+import {
+  accountIdOf,
+  authorizationTexts,
+  isB64token,
+  readCredentials,
+  refusalWithoutCredentials,
+  type Scheme,
+} from "./credentials.js";
 import { requireNodeRequest, type CredentialsSource } from "./request-headers.js";
 import { createErrorFactory, Refusal, type AgentIdentityErrorCode, type ErrorFactory } from "../outcome/errors.js";
 import { digestOf, sha256 } from "../tokens/token-verifier.js";
@@ -133,7 +140,7 @@ export function createAuthenticator(
     if (text !== undefined) hide?.(request, sha256(text));
   };
 
-  const authenticate: Authenticate<Outcome> = (request) => {
+  const authenticateIfSent: Authenticate<Outcome> = (request) => {
     const credentials = readCredentials(request, schemes);
     if (credentials instanceof Refusal) {
       if (credentials.code === "credentials_missing") requireNodeRequest(request);
@@ -142,6 +149,11 @@ export function createAuthenticator(
     }
     const { scheme, value } = credentials;
     return scheme === "Bearer" ? authenticateToken(value, request) : authenticateAssertion(value, request);
+  };
+
+  const authenticate: Authenticate<Outcome> = (request) => {
+    const outcome = authenticateIfSent(request);
+    return isMissing(outcome) ? (refusalWithoutCredentials(request) ?? outcome) : outcome;
   };
 
   const restrictedBy =
@@ -156,8 +168,8 @@ export function createAuthenticator(
     authenticateOnMount: credentialsRequired
       ? authenticate
       : (request) => {
-          const verdict = authenticate(request);
-          return verdict instanceof Refusal && verdict.code === "credentials_missing" ? ANONYMOUS : verdict;
+          const outcome = authenticateIfSent(request);
+          return isMissing(outcome) ? ANONYMOUS : outcome;
         },
     restrictTo(restrictions) {
       return restrictedBy(createRestriction(restrictions));
@@ -169,6 +181,9 @@ export function createAuthenticator(
 }
 
 const noneRemembered = () => undefined;
+
+const isMissing = (outcome: Outcome | Promise<Outcome>): boolean =>
+  outcome instanceof Refusal && outcome.code === "credentials_missing";
 
 /** Codes of tokens whose issuer and audience are right. */
 const MEANT: ReadonlySet<AgentIdentityErrorCode> = new Set([

@@ -1,7 +1,7 @@
 /** Reads the `Authorization` header (RFC 9110 §11.4, RFC 6750 §2.1), and never the query or the body. */
 
 import { forgetLastMatch } from "../../runtime/last-match.js";
-import { Refusal, type AgentIdentityErrorCode } from "../outcome/errors.js";
+import { Refusal } from "../outcome/errors.js";
 import { receivedAuthorization } from "./hidden-token.js";
 import { findAuthorization, type CredentialsSource } from "./request-headers.js";
 
@@ -17,7 +17,9 @@ export function credentialsOfRequest(request: { readonly headers: Pick<Headers, 
     );
   }
   const read = (name: string) => headers.get(name) ?? undefined;
-  return { headers: { authorization: read("authorization"), [ACCOUNT_HEADER]: read(ACCOUNT_HEADER) } };
+  const authorization = read("authorization");
+  const other = authorization === undefined ? RUNTIME_ASSERTION_HEADER : ACCOUNT_HEADER;
+  return { headers: { authorization, [other]: read(other) } };
 }
 
 /**
@@ -47,6 +49,17 @@ export function accountIdOf({ headers }: CredentialsSource): string | string[] |
   return Object.hasOwn(headers, ACCOUNT_HEADER) ? headers[ACCOUNT_HEADER] : undefined;
 }
 
+/** In it, the newest Codex clients send another form of assertion to OpenAI's own backends. */
+const RUNTIME_ASSERTION_HEADER = "x-openai-agent-assertion";
+
+const RUNTIME_ASSERTION = { reason: "runtime assertion" };
+
+/** What a request without credentials has in their place: nothing, or the header of a runtime assertion. */
+export function refusalWithoutCredentials({ headers }: CredentialsSource): Refusal | undefined {
+  const isSent = Object.hasOwn(headers, RUNTIME_ASSERTION_HEADER) && headers[RUNTIME_ASSERTION_HEADER];
+  return isSent ? new Refusal("scheme_unsupported", RUNTIME_ASSERTION) : undefined;
+}
+
 export type Scheme = "Bearer" | "AgentAssertion";
 
 export interface Credentials {
@@ -72,10 +85,14 @@ export function readCredentials(
   // An accepted scheme ends at the first space. A regular expression would double the cost of this function.
   const end = authorization.indexOf(" ");
   const scheme = schemes.get(authorization.slice(0, Math.max(end, 0)).toLowerCase());
-  if (scheme === undefined) return new Refusal(failureWithoutCredentials(authorization, schemes));
+  if (scheme === undefined) return refusalOf(authorization, schemes);
   let start = end;
   while (authorization[start] === " ") start++;
-  return { scheme, value: authorization.slice(start) };
+  const value = authorization.slice(start);
+  // A JWS after its version, where our form has base64url alone.
+  if (scheme === "AgentAssertion" && value.startsWith("1."))
+    return new Refusal("scheme_unsupported", RUNTIME_ASSERTION);
+  return { scheme, value };
 }
 
 /**
@@ -94,12 +111,11 @@ function hasTwo(rawHeaders: readonly string[]): boolean {
 }
 
 /** For a value that does not begin with an accepted scheme and a space. */
-function failureWithoutCredentials(
-  authorization: string,
-  schemes: ReadonlyMap<string, Scheme>,
-): AgentIdentityErrorCode {
-  if (/^[ \t]*$/.test(authorization)) return "credentials_missing";
+function refusalOf(authorization: string, schemes: ReadonlyMap<string, Scheme>): Refusal {
+  if (/^[ \t]*$/.test(authorization)) return new Refusal("credentials_missing");
   const scheme = SCHEME.exec(authorization)?.[0] ?? "";
+  const isRuntimeAssertion = /^AgentAssertion +1\./i.test(authorization);
   forgetLastMatch(); // the text may be a token without a scheme
-  return schemes.has(scheme.toLowerCase()) ? "request_malformed" : "scheme_unsupported";
+  if (schemes.has(scheme.toLowerCase())) return new Refusal("request_malformed");
+  return new Refusal("scheme_unsupported", isRuntimeAssertion ? RUNTIME_ASSERTION : undefined);
 }

@@ -155,10 +155,12 @@ export function sha256(text: string): string {
 
 /** Names the reason where people make the mistake often. */
 function malformed(token: string): Refusal {
-  if (isPlaceholder(token)) return new Refusal("token_malformed", { reason: "hidden by an earlier mount" });
-  const hasScheme = token.slice(0, "bearer ".length).toLowerCase() === "bearer ";
-  return new Refusal(
-    "token_malformed",
-    hasScheme ? { reason: 'the token begins with "Bearer ": leave that out' } : undefined,
-  );
+  const reason = isPlaceholder(token)
+    ? "hidden by an earlier mount"
+    : token.startsWith("at-")
+      ? "a personal access token, not an Agent Identity"
+      : token.slice(0, "bearer ".length).toLowerCase() === "bearer "
+        ? 'the token begins with "Bearer ": leave that out'
+        : undefined;
+  return new Refusal("token_malformed", reason === undefined ? undefined : { reason });
 }
