@@ -36,7 +36,7 @@ ${plan.frameworks.map((framework) => `### ${framework[0].toUpperCase()}${framewo
 ## Inside the process
 
 ${table(
-  ["µs of one call of the middleware", ...nodes],
+  ["CPU µs of one call of the middleware", ...nodes],
   Object.keys(results[0].calls).map((name) => [name, ...results.map(({ calls }) => calls[name].toFixed(2))]),
 )}
 

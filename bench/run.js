@@ -98,19 +98,17 @@ try {
 /** @returns by workload and contestant: its turns, in the order of the rounds */
 async function measureFramework(framework, node, label) {
   const contestants = await loadContestants(framework);
-  const entries = Object.entries(contestants).map(([name, { title, roles }]) => ({ name, title, roles }));
   const measured = {};
   for (let generation = 0; generation < plan.generations; generation++) {
     log(`${label}, servers ${generation + 1} of ${plan.generations}`);
     await load.ask({ keep: { assertions: agents.signAssertions().map((text) => `AgentAssertion ${text}`) } });
     const servers = [];
     try {
-      for (const entry of entries) {
-        const child = startChild("server.js", { node });
-        const server = { ...entry, child };
+      for (const [name, { title, roles }] of Object.entries(contestants)) {
+        const server = { name, title, roles, child: startChild("server.js", { node }) };
         servers.push(server);
-        server.url = await child.ask({ listen: { framework, name: entry.name, trust } });
-        if (entry.roles.some((role) => ["own", "keeping", "directory", "jose", "peer"].includes(role)))
+        server.url = await server.child.ask({ listen: { framework, name, trust } });
+        if (roles.some((role) => ["own", "keeping", "directory", "jose", "peer"].includes(role)))
           await expectRefusals(server);
       }
       for (const workload of plan.workloads) await measureWorkload(workload, servers, generation, measured);

@@ -2,13 +2,13 @@
 
 import { once } from "node:events";
 import { createServer } from "node:http";
-import { answerParent } from "./processes.js";
+import { answerParent, cpuTime } from "./processes.js";
 import { loadContestants } from "./workloads.js";
 
 let received = 0;
 
 answerParent(async ({ listen, read }) => {
-  if (read === "cpu") return Object.values(process.cpuUsage()).reduce((sum, time) => sum + time); // µs
+  if (read === "cpu") return cpuTime();
   if (read === "peakMemory") return process.resourceUsage().maxRSS * 1024;
   if (read === "received") return received;
   const contestants = await loadContestants(listen.framework);

@@ -6,6 +6,7 @@ export const HOT_TOKENS = 100;
 export const frameworks = ["express", "koa", "fastify", "hono"];
 export const loadContestants = async (framework) => (await import(`./contestants/${framework}.js`)).contestants;
 
+const hot = { roles: ["bare", "floor", "own", "keeping", "jose", "peer"], references: ["floor"] };
 const firstSeen = { roles: ["bare", "own", "jose", "peer"], references: ["jose", "bare"], once: true };
 const assertions = { roles: ["bare", "reader", "directory"], references: ["reader"] };
 const refused = { roles: ["bare", "refuser", "own", "jose"], references: ["refuser"], refused: true };
@@ -17,11 +18,7 @@ const refused = { roles: ["bare", "refuser", "own", "jose"], references: ["refus
  * - `refused`: all contestants but `bare` must refuse
  */
 export const workloads = {
-  hot: {
-    title: "hot bearer tokens",
-    roles: ["bare", "floor", "own", "keeping", "jose", "peer"],
-    references: ["floor"],
-  },
+  hot: { title: "hot bearer tokens", ...hot },
   "first-seen": { title: "first-seen bearer tokens", ...firstSeen },
   assertions: { title: "repeated AgentAssertions", ...assertions },
   none: { title: "refused: no credentials", ...refused },
