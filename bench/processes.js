@@ -42,7 +42,7 @@ export function startChild(module, { node = process.execPath, execArgv = [] } = 
       }
     },
     async stop() {
-      if (child.exitCode !== null || child.signalCode !== null) return;
+      if (!child.connected) return; // it has ended, or is about to
       const exit = once(child, "exit");
       child.disconnect();
       await exit;
