@@ -22,21 +22,17 @@ const byHand = (title, role, act) =>
   });
 
 const own = (title, role) =>
-  contestant(title, role, async (trust, app) => {
-    const { agentIdentityAuth } = await import("../../dist/index.js");
-    const { agentIdentityErrorResponse } = await import("../../dist/fetch.js");
-    const agents = agentIdentityAuth(trust.baseUrl, optionsOf(role, trust));
-    app.setErrorHandler(async (error, _request, reply) => {
-      const answer = agentIdentityErrorResponse(error);
-      return reply
-        .code(answer.status)
-        .headers(Object.fromEntries(answer.headers))
-        .send(await answer.text());
-    });
-    return async (request) => {
-      request.agent = (await agents.authenticate(request.raw)).agentRuntimeId;
-    };
-  });
+  contestant(
+    title,
+    role,
+    async ({ baseUrl, ...trust }, app) => {
+      const { agentIdentityAuth, agentIdentityErrorHandler } = await import("../../dist/fastify.js");
+      await app.register(agentIdentityAuth, { baseUrl, ...optionsOf(role, trust) });
+      app.setErrorHandler(agentIdentityErrorHandler());
+      return app.agents;
+    },
+    ({ agentIdentity }) => agentIdentity.agentRuntimeId,
+  );
 
 export const contestants = {
   bare: contestant("bare Fastify", "bare", () => undefined),
@@ -49,8 +45,8 @@ export const contestants = {
     request.agent = nobody;
   }),
   refuser: byHand("_decoding by hand, `done(error)`_", "refuser", ({ headers }) => refuseByHand(headers.authorization)),
-  own: own("**agent-identity-auth**, `authenticate`", "own"),
-  directory: own("**agent-identity-auth** with a directory", "directory"),
+  own: own("**agent-identity-auth/fastify**", "own"),
+  directory: own("**agent-identity-auth/fastify** with a directory", "directory"),
   "@fastify/jwt": contestant(
     "@fastify/jwt with its cache + get-jwks",
     "peer",

@@ -16,15 +16,12 @@ const contestant = (title, roles, protect, agentOf = (c) => c.get("agent") ?? no
 });
 
 const own = (title, role) =>
-  contestant(title, [role], async (trust, app) => {
-    const { agentIdentityAuth, agentIdentityErrorResponse } = await import("../../dist/fetch.js");
-    const agents = agentIdentityAuth(trust.baseUrl, optionsOf(role, trust));
-    app.onError((error) => agentIdentityErrorResponse(error));
-    return async (c, next) => {
-      c.set("agent", (await agents.authenticate(c.req.raw)).agentRuntimeId);
-      await next();
-    };
-  });
+  contestant(
+    title,
+    [role],
+    async (trust) => (await import("../../dist/hono.js")).agentIdentityAuth(trust.baseUrl, optionsOf(role, trust)),
+    (c) => c.var.agentIdentity.agentRuntimeId,
+  );
 
 const honoJwk = (title, keysOf) =>
   contestant(
@@ -53,8 +50,8 @@ export const contestants = {
       return next();
     };
   }),
-  own: own("**agent-identity-auth/fetch**", "own"),
-  directory: own("**agent-identity-auth/fetch** with a directory", "directory"),
+  own: own("**agent-identity-auth/hono**", "own"),
+  directory: own("**agent-identity-auth/hono** with a directory", "directory"),
   jwk: honoJwk("hono/jwk, which fetches the keys for each request", ({ jwksUrl }) => ({ jwks_uri: jwksUrl })),
   "jwk-keys": honoJwk("hono/jwk with keys that were fetched once", async ({ jwksUrl }) => ({
     keys: (await (await fetch(jwksUrl)).json()).keys,
