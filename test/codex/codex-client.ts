@@ -51,6 +51,12 @@ export interface CodexRunOptions {
 export interface Codex {
   readonly home: string;
   run(args: readonly string[], options?: CodexRunOptions): Promise<ProcessRun>;
+  /** What to start for an app-server that has its turns at the backend. */
+  appServer(
+    version: CodexVersion,
+    baseUrl: string,
+    token: string,
+  ): [command: readonly [string, ...string[]], options: { cwd: string; env: Record<string, string> }];
   /** What is in `auth.json`, or `undefined` when there is none. */
   readAuthFile(): Promise<string | undefined>;
   remove(): Promise<void>;
@@ -61,6 +67,11 @@ export async function createCodex(): Promise<Codex> {
   return {
     home,
     run: (args, options = {}) => runCodex(home, args, options),
+    appServer(version, baseUrl, token) {
+      const { config, env } = turnSettings(baseUrl);
+      const command = [...codexCommand(version), "app-server", ...configArguments(config)] as const;
+      return [command, { cwd: home, env: environment(home, { ...env, CODEX_ACCESS_TOKEN: token }) }];
+    },
     async readAuthFile() {
       try {
         return await readFile(join(home, "auth.json"), "utf8");
@@ -151,17 +162,24 @@ const NOWHERE = "http://127.0.0.1:9";
 async function runCodex(home: string, args: readonly string[], options: CodexRunOptions): Promise<ProcessRun> {
   const { version = NEWEST, env = {}, config = {}, ...rest } = options;
   const [command, ...script] = codexCommand(version);
-  const settings = Object.entries(config).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
-  return runProcess([command, ...script, ...args, ...settings], {
+  return runProcess([command, ...script, ...args, ...configArguments(config)], {
     ...rest,
     cwd: home,
-    env: {
-      PATH: process.env["PATH"] ?? "",
-      HOME: home,
-      CODEX_HOME: home,
-      HTTPS_PROXY: NOWHERE,
-      CODEX_AUTHAPI_BASE_URL: NOWHERE,
-      ...env,
-    },
+    env: environment(home, env),
   });
+}
+
+function configArguments(config: Readonly<Record<string, string>>): string[] {
+  return Object.entries(config).flatMap(([key, value]) => ["-c", `${key}=${value}`]);
+}
+
+function environment(home: string, env: Readonly<Record<string, string>>): Record<string, string> {
+  return {
+    PATH: process.env["PATH"] ?? "",
+    HOME: home,
+    CODEX_HOME: home,
+    HTTPS_PROXY: NOWHERE,
+    CODEX_AUTHAPI_BASE_URL: NOWHERE,
+    ...env,
+  };
 }

@@ -10,7 +10,13 @@ import {
   type AgentIdentity,
   type LoginRestrictions,
 } from "../../dist/index.js";
-import { createIssuer, type Issuer, type MintClaims } from "../../dist/issuer.js";
+import {
+  createIssuer,
+  type Issuer,
+  type IssuerOptions,
+  type MintClaims,
+  type RouterOptions,
+} from "../../dist/issuer.js";
 import { cannedCodexApi } from "../../dist/testing.js";
 
 /** What the model says, at every turn. */
@@ -37,6 +43,11 @@ export interface ApiRefusal {
 export interface OwnBackendOptions {
   /** Who may use the API at and below `path`. */
   restricted?: { path: string; to: LoginRestrictions };
+  /** A `store` here outlives the issuer: see `restart`. */
+  issuer?: IssuerOptions;
+  router?: RouterOptions;
+  /** In front of everything. */
+  before?: RequestHandler;
   /** The API behind the middleware. Default: one answer for every turn. */
   codexApi?: RequestHandler;
   /** Between the issuer's directory and the middleware. */
@@ -55,6 +66,8 @@ export interface OwnBackend {
   readonly registrations: readonly number[];
   /** A token of `acct-1` with all that any release needs, and whose it is. */
   mint(claims?: Partial<MintClaims>): ReturnType<Issuer["mint"]>;
+  /** As after a restart of the process: a new issuer and a new middleware, which know what the store knows. */
+  restart(): Promise<void>;
   /** Forgets what it wrote down. */
   clear(): void;
   close(): Promise<void>;
@@ -62,17 +75,23 @@ export interface OwnBackend {
 
 export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<OwnBackend> {
   const { restricted, wrapDirectory = (directory: AgentDirectory) => directory } = options;
-  const { codexApi = cannedCodexApi(OWN_MODEL_SAYS) } = options;
+  const {
+    codexApi = cannedCodexApi(OWN_MODEL_SAYS),
+    before = ((_req, _res, next) => {
+      next();
+    }) as RequestHandler,
+  } = options;
   const calls: ApiCall[] = [];
   const refusals: ApiRefusal[] = [];
   const registrations: number[] = [];
-  const issuer = await createIssuer();
-  const app = express();
-  const server = createServer(app);
+  let issuer = await createIssuer(options.issuer);
+  const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const backend: OwnBackend = {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/backend-api`,
-    issuer,
+    get issuer() {
+      return issuer;
+    },
     calls,
     refusals,
     registrations,
@@ -84,6 +103,10 @@ export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<
         email: "agent@example.com",
         ...claims,
       }),
+    async restart() {
+      issuer = await createIssuer(options.issuer);
+      serve();
+    },
     clear() {
       for (const list of [calls, refusals, registrations]) list.length = 0;
     },
@@ -116,11 +139,16 @@ export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<
     next(error);
   };
 
-  const agents = agentIdentityAuth(backend.baseUrl, { directory: wrapDirectory(issuer.directory, issuer) });
-  app.use(writeDownRegistration, issuer.router());
-  if (restricted) app.use(restricted.path, agents.restrictTo(restricted.to));
-  app.use("/backend-api", agents, writeDownCall, codexApi);
-  app.use(writeDownRefusal, agentIdentityErrorHandler());
+  const serve = () => {
+    const app = express();
+    const agents = agentIdentityAuth(backend.baseUrl, { directory: wrapDirectory(issuer.directory, issuer) });
+    app.use(before, writeDownRegistration, issuer.router(options.router));
+    if (restricted) app.use(restricted.path, agents.restrictTo(restricted.to));
+    app.use("/backend-api", agents, writeDownCall, codexApi);
+    app.use(writeDownRefusal, agentIdentityErrorHandler());
+    server.removeAllListeners("request").on("request", app);
+  };
+  serve();
   return backend;
 }
 
