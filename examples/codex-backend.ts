@@ -29,4 +29,6 @@ app.use("/backend-api", (req, _res, next) => {
 app.use("/backend-api", cannedCodexApi("Hello from your own backend."));
 app.use(agentIdentityErrorHandler()); // its answer says when a client must register its task again
 
-console.log(`BASE=${baseUrl} TOKEN_FILE=${tokenFile}`); // for the commands in docs/your-own-backend.md
+// For the commands in docs/codex.md. Codex needs two variables with the value of BASE; otherwise it says "Agent Identity only
+// supports production and staging ChatGPT environments".
+console.log(`BASE=${baseUrl} TOKEN_FILE=${tokenFile}`);

@@ -81,7 +81,8 @@ export function commandsToPaste({ baseUrl, tokenFile }: RunningBackend): string 
 # who am I, by the token
 curl --oauth2-bearer "$(cat $TOKEN_FILE)" $BASE/whoami
 
-# a turn of the Codex client, by AgentAssertion
+# a turn of the Codex client, by AgentAssertion; without both CODEX_AGENT_IDENTITY_… variables, and with another chatgpt_base_url,
+# it says "Agent Identity only supports production and staging ChatGPT environments"
 CODEX_HOME=$(mktemp -d) CODEX_ACCESS_TOKEN="$(cat $TOKEN_FILE)" \\
 CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL=$BASE CODEX_AGENT_IDENTITY_JWKS_BASE_URL=$BASE \\
 codex exec --skip-git-repo-check --ephemeral \\

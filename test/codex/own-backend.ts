@@ -1,6 +1,6 @@
 /** Your own backend, on Express and as the README has it, that writes down who reached its API and who did not. */
 
-import { createServer } from "node:http";
+import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import express, { type ErrorRequestHandler, type RequestHandler } from "express";
 import {
@@ -8,6 +8,7 @@ import {
   agentIdentityErrorHandler,
   type AgentDirectory,
   type AgentIdentity,
+  type AgentIdentityMiddleware,
   type LoginRestrictions,
 } from "../../dist/index.js";
 import {
@@ -58,6 +59,9 @@ export interface OwnBackend {
   /** `http://127.0.0.1:PORT/backend-api`: what both sides are configured with. */
   readonly baseUrl: string;
   readonly issuer: Issuer;
+  readonly server: Server;
+  /** What stands before the API. */
+  readonly agents: AgentIdentityMiddleware;
   /** Requests that reached the protected API, in order. */
   readonly calls: readonly ApiCall[];
   /** Requests that the middleware kept from it. */
@@ -85,12 +89,17 @@ export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<
   const refusals: ApiRefusal[] = [];
   const registrations: number[] = [];
   let issuer = await createIssuer(options.issuer);
+  let agents: AgentIdentityMiddleware;
   const server = createServer();
   await new Promise<void>((resolve) => server.listen(0, "127.0.0.1", resolve));
   const backend: OwnBackend = {
     baseUrl: `http://127.0.0.1:${(server.address() as AddressInfo).port}/backend-api`,
     get issuer() {
       return issuer;
+    },
+    server,
+    get agents() {
+      return agents;
     },
     calls,
     refusals,
@@ -141,7 +150,7 @@ export async function startOwnBackend(options: OwnBackendOptions = {}): Promise<
 
   const serve = () => {
     const app = express();
-    const agents = agentIdentityAuth(backend.baseUrl, { directory: wrapDirectory(issuer.directory, issuer) });
+    agents = agentIdentityAuth(backend.baseUrl, { directory: wrapDirectory(issuer.directory, issuer) });
     app.use(before, writeDownRegistration, issuer.router(options.router));
     if (restricted) app.use(restricted.path, agents.restrictTo(restricted.to));
     app.use("/backend-api", agents, writeDownCall, codexApi);
