@@ -9,13 +9,12 @@ import {
 } from "../protocol/agent-assertion.js";
 import { IntrinsicPromise } from "../runtime/captured-globals.js";
 import { nowInSeconds } from "../runtime/clock.js";
-import { AgentSignatures, DUMMY_KEY, importAgentKey } from "../verify/assertions/agent-keys.js";
+import { decodeSignature, DUMMY_KEY, importAgentKey, isSigned } from "../verify/assertions/agent-keys.js";
 import { Refusal } from "../verify/outcome/errors.js";
 import type { Agents } from "./agents.js";
 
 export class TaskRegistrar {
   readonly #agents: Agents;
-  readonly #signatures = new AgentSignatures();
 
   constructor(agents: Agents) {
     this.#agents = agents;
@@ -36,10 +35,9 @@ export class TaskRegistrar {
     // An unknown agent costs as much as a known one, so that callers do not learn which agents exist.
     const keys =
       agents.length > 0 ? agents.map(({ publicKey }) => importAgentKey(publicKey) ?? DUMMY_KEY) : [DUMMY_KEY];
-    const verdicts = await IntrinsicPromise.all(
-      keys.map(async (key) => this.#signatures.isSigned(message, signature, key)),
-    );
-    const signer = agents.find((_, i) => verdicts[i] === true && keys[i] !== DUMMY_KEY);
+    const bytes = decodeSignature(signature);
+    const verdicts = bytes && (await IntrinsicPromise.all(keys.map((key) => isSigned(message, bytes, key))));
+    const signer = agents.find((_, i) => verdicts?.[i] === true);
     if (signer === undefined) return new Refusal("assertion_invalid");
     return { taskId: await this.#agents.registerTask(agentRuntimeId, signer) };
   }

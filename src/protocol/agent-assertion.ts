@@ -32,35 +32,42 @@ export function assertionTimestamp(date = new Date()): string {
 
 /** Characters, in base64url. */
 const MAX_ENVELOPE_LENGTH = 4 * 1024;
-const ENVELOPE_MEMBERS = ["agent_runtime_id", "signature", "task_id", "timestamp"];
+const ENVELOPE_MEMBERS = ["agent_runtime_id", "signature", "task_id", "timestamp"] as const;
 
-/** `undefined` unless it has exactly the members of an assertion, each in its form. Nothing is verified. */
-export function decodeAssertion(envelope: string): AgentAssertion | undefined {
+/** An assertion before anything in it is verified. */
+export interface UnverifiedAssertion {
+  readonly agentRuntimeId: string;
+  readonly taskId: string;
+  /** Seconds since the epoch. */
+  readonly issuedAt: number;
+  /** What must be signed. */
+  readonly message: Buffer;
+  /** Of any form. */
+  readonly signature: string;
+}
+
+/** `undefined` unless it has exactly the members of an assertion, each in its form. */
+export function decodeAssertion(envelope: string): UnverifiedAssertion | undefined {
   const value = envelope.length <= MAX_ENVELOPE_LENGTH ? decodeBase64urlJsonObject(envelope) : undefined;
   if (!hasOnlyStringMembers(value, ENVELOPE_MEMBERS)) return undefined;
-  const assertion = value as unknown as AgentAssertion;
-  const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp } = assertion;
-  return isAssertionId(agentRuntimeId) && isAssertionId(taskId) && parseTimestamp(timestamp) !== undefined
-    ? assertion
-    : undefined;
+  const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp, signature } = value;
+  const issuedAt = parseTimestamp(timestamp);
+  if (issuedAt === undefined || !isAssertionId(agentRuntimeId) || !isAssertionId(taskId)) return undefined;
+  return { agentRuntimeId, taskId, issuedAt, message: assertionMessage(agentRuntimeId, taskId, timestamp), signature };
 }
 
 /** Whether a value is an object with these members and no others, all of them strings. */
 export function hasOnlyStringMembers<Name extends string>(
   value: unknown,
-  names: Name[],
+  names: readonly Name[],
 ): value is Record<Name, string> {
-  if (!isJsonObject(value)) return false;
-  const entries = Object.entries(value);
-  return (
-    entries.length === names.length &&
-    entries.every(([name, member]) => (names as string[]).includes(name) && typeof member === "string")
-  );
+  if (!isJsonObject(value) || Object.keys(value).length !== names.length) return false;
+  return names.every((name) => Object.hasOwn(value, name) && typeof value[name] === "string");
 }
 
 /** What is signed is joined with `:`, and an id stands in a path: so it has none of their separators. */
 export function isAssertionId(id: string): boolean {
-  return /^[^:/?#%\s\p{C}]{1,128}$/u.test(id);
+  return /^[\w.~-]{1,128}$/.test(id) || /^[^:/?#%\s\p{C}]{1,128}$/u.test(id); // the first is quick, for the ids of real agents
 }
 
 /** Seconds that the signed time may differ from now. */
@@ -75,6 +82,6 @@ export function isWithinWindow(timestamp: number, now: number): boolean {
 export function parseTimestamp(timestamp: string): number | undefined {
   const milliseconds = /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$/.test(timestamp) ? Date.parse(timestamp) : NaN;
   // `Date.parse` takes the 31st of February and 24:00 for the day after.
-  const exists = !Number.isNaN(milliseconds) && assertionTimestamp(new Date(milliseconds)) === timestamp;
+  const exists = new Date(milliseconds).getUTCDate() === Number(timestamp.slice(8, 10));
   return exists ? milliseconds / 1000 : undefined;
 }

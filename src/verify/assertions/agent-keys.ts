@@ -1,6 +1,6 @@
 /** The public keys of agents (Ed25519, RFC 8032), and the signatures made with them. */
 
-import { createPublicKey, hash, verify, type KeyObject } from "node:crypto";
+import { createPublicKey, verify, type KeyObject } from "node:crypto";
 import { promisify, types } from "node:util";
 import { createLRU } from "lru.min";
 import { ed25519PublicKeyBytes } from "../../protocol/ed25519.js";
@@ -9,7 +9,6 @@ import { ownProperties } from "../../protocol/options.js";
 import { nextBatch } from "../../runtime/turn-batch.js";
 
 const CACHED_KEYS = 10_000;
-const CACHED_SIGNATURES = 10_000;
 const SIGNATURE_LENGTH = 64;
 
 const verifyInThreadPool = promisify<null, Buffer, KeyObject, Buffer, boolean>(verify);
@@ -25,8 +24,13 @@ const importedObjects = new WeakMap<KeyObject, AgentKey>();
 
 /** @returns `undefined` for anything but a usable Ed25519 public key, as a JWK or a `KeyObject` */
 export function importAgentKey(publicKey: unknown): AgentKey | undefined {
-  if (types.isKeyObject(publicKey)) return importKeyObject(publicKey);
-  const { kty, crv, x } = ownProperties(Object(publicKey) as { kty?: unknown; crv?: unknown; x?: unknown });
+  if (typeof publicKey !== "object" || publicKey === null) return undefined;
+  const own = (name: string) =>
+    Object.hasOwn(publicKey, name) ? (publicKey as Record<string, unknown>)[name] : undefined;
+  const kty = own("kty");
+  // Node 24 takes microseconds to find out that an object is no `KeyObject`.
+  if (kty === undefined && types.isKeyObject(publicKey)) return importKeyObject(publicKey);
+  const [crv, x] = [own("crv"), own("x")];
   if (kty !== "OKP" || crv !== "Ed25519" || typeof x !== "string") return undefined;
   const known = importedJwks.get(x);
   if (known !== undefined) return known;
@@ -77,27 +81,14 @@ export const DUMMY_KEY: AgentKey = (() => {
   return { object, bytes: ed25519PublicKeyBytes(object) };
 })();
 
-/** Verifies signatures, and remembers the good ones, because real clients repeat an assertion. */
-export class AgentSignatures {
-  /** By the SHA-256 of signature, key and message. */
-  readonly #good = createLRU<string, true>(ownProperties({ max: CACHED_SIGNATURES }));
+/** `undefined` unless it is standard base64 of as many bytes as a signature has. */
+export function decodeSignature(base64: string): Buffer | undefined {
+  const bytes = decodeCanonicalBase64(base64);
+  return bytes?.length === SIGNATURE_LENGTH ? bytes : undefined;
+}
 
-  /**
-   * Without a promise for a remembered signature, and for one that is not 64 bytes long.
-   * @param signature standard base64
-   */
-  isSigned(message: Buffer, signature: string, publicKey: AgentKey): boolean | Promise<boolean> {
-    const bytes = decodeCanonicalBase64(signature);
-    if (bytes?.length !== SIGNATURE_LENGTH) return false;
-    // Signature and key have fixed lengths, so two different inputs cannot be joined to the same text.
-    const digest = hash("sha256", Buffer.concat([bytes, publicKey.bytes, message]), "base64url");
-    return this.#good.has(digest) || this.#verify(message, bytes, publicKey, digest);
-  }
-
-  async #verify(message: Buffer, signature: Buffer, publicKey: AgentKey, digest: string): Promise<boolean> {
-    await nextBatch();
-    const isGood = await verifyInThreadPool(null, message, publicKey.object, signature);
-    if (isGood && publicKey !== DUMMY_KEY) this.#good.set(digest, true);
-    return isGood;
-  }
+/** Never true for the key of an agent that does not exist. */
+export async function isSigned(message: Buffer, signature: Buffer, publicKey: AgentKey): Promise<boolean> {
+  await nextBatch();
+  return (await verifyInThreadPool(null, message, publicKey.object, signature)) && publicKey !== DUMMY_KEY;
 }

@@ -1,19 +1,30 @@
 /** Verifies AgentAssertions against a directory. */
 
-import { assertionMessage, decodeAssertion, isWithinWindow, parseTimestamp } from "../../protocol/agent-assertion.js";
+import { createLRU } from "lru.min";
+import { decodeAssertion, isWithinWindow, type UnverifiedAssertion } from "../../protocol/agent-assertion.js";
 import { canonicalPlanType } from "../../protocol/claims.js";
+import { ownProperties } from "../../protocol/options.js";
 import { nowInSeconds } from "../../runtime/clock.js";
 import { whenSettled } from "../../runtime/thenable.js";
 import { Refusal } from "../outcome/errors.js";
 import type { Outcome } from "../outcome/verdict.js";
 import { verifiedIdentity } from "../outcome/verified-identity.js";
 import type { AgentDirectory } from "./agent-directory.js";
-import { AgentSignatures, DUMMY_KEY } from "./agent-keys.js";
+import { decodeSignature, DUMMY_KEY, isSigned, type AgentKey } from "./agent-keys.js";
 import { DirectoryLookUps, type Found, type FoundAgent, type FoundTask } from "./directory-look-ups.js";
+
+/** Assertions whose signature was good, because real clients repeat them. */
+const REMEMBERED = 10_000;
+
+interface SignedAssertion extends UnverifiedAssertion {
+  /** The key that verified the signature. */
+  readonly key: AgentKey;
+}
 
 export class AssertionVerifier {
   readonly #lookUps: DirectoryLookUps;
-  readonly #signatures = new AgentSignatures();
+  /** By envelope. It holds no secret. */
+  readonly #signed = createLRU<string, SignedAssertion>(ownProperties({ max: REMEMBERED }));
 
   constructor(directory: AgentDirectory) {
     this.#lookUps = new DirectoryLookUps(directory);
@@ -24,24 +35,44 @@ export class AssertionVerifier {
    * @param accountId the `ChatGPT-Account-ID` header, where it was sent
    */
   verify(envelope: string, accountId: string | string[] | undefined): Outcome | Promise<Outcome> {
-    const assertion = decodeAssertion(envelope);
+    const signed = this.#signed.get(envelope);
+    const assertion = signed ?? decodeAssertion(envelope);
     if (assertion === undefined) return new Refusal("assertion_malformed");
-    const { agent_runtime_id: agentRuntimeId, task_id: taskId, timestamp, signature } = assertion;
-    const issuedAt = parseTimestamp(timestamp) ?? NaN;
-    if (!isWithinWindow(issuedAt, nowInSeconds())) return new Refusal("assertion_stale");
-    const message = assertionMessage(agentRuntimeId, taskId, timestamp);
+    const { agentRuntimeId, taskId } = assertion;
+    if (!isWithinWindow(assertion.issuedAt, nowInSeconds())) return new Refusal("assertion_stale");
 
     return whenSettled<Found | Refusal, Outcome>(this.#lookUps.find(agentRuntimeId, taskId), (found) => {
       if (found instanceof Refusal) return found;
       const { agent } = found;
       // An unknown agent costs as much as a known one, so that callers do not learn which agents exist.
-      const isSigned = this.#signatures.isSigned(message, signature, agent?.key ?? DUMMY_KEY);
-      return whenSettled<boolean, Outcome>(isSigned, (isGood) => {
+      const key = agent?.key ?? DUMMY_KEY;
+      const isGood = (signed !== undefined && isSameKey(signed.key, key)) || this.#isSigned(envelope, assertion, key);
+      return whenSettled<boolean, Outcome>(isGood, (isGood) => {
         if (!isGood || agent === undefined || !isCurrent(agent, accountId)) return new Refusal("assertion_invalid");
-        return whenSettled<FoundTask, Outcome>(found.task(), (task) => identify(agent, task, taskId, issuedAt));
+        return whenSettled<FoundTask, Outcome>(found.task(), (task) => identify(agent, task, assertion));
       });
     });
   }
+
+  #isSigned(envelope: string, assertion: UnverifiedAssertion, key: AgentKey): boolean | Promise<boolean> {
+    const signature = decodeSignature(assertion.signature);
+    return signature !== undefined && this.#verifySignature(envelope, assertion, signature, key);
+  }
+
+  async #verifySignature(
+    envelope: string,
+    assertion: UnverifiedAssertion,
+    signature: Buffer,
+    key: AgentKey,
+  ): Promise<boolean> {
+    const isGood = await isSigned(assertion.message, signature, key);
+    if (isGood) this.#signed.set(envelope, { ...assertion, key });
+    return isGood;
+  }
+}
+
+function isSameKey(one: AgentKey, other: AgentKey): boolean {
+  return one === other || one.bytes.equals(other.bytes);
 }
 
 function isCurrent(agent: FoundAgent, accountId: string | string[] | undefined): boolean {
@@ -51,8 +82,7 @@ function isCurrent(agent: FoundAgent, accountId: string | string[] | undefined):
 function identify(
   { agentRuntimeId, accountId, chatgptUserId, email, planType, chatgptAccountIsFedramp }: FoundAgent,
   task: FoundTask,
-  taskId: string,
-  issuedAt: number,
+  { taskId, issuedAt }: UnverifiedAssertion,
 ): Outcome {
   if (task instanceof Refusal) return task;
   if (task?.agentRuntimeId !== agentRuntimeId || task.expiresAt <= nowInSeconds()) return new Refusal("task_invalid");
