@@ -104,7 +104,7 @@ export function resolveConfig(where: string, config: AuthConfig): ResolvedConfig
     authApiBaseUrl:
       authApiBaseUrl && withoutTrailingSlashes(parseServerUrl("authApiBaseUrl", authApiBaseUrl, false).href),
     verifier,
-    fetch: fetch ?? verifier.keys.fetch,
+    fetch: fetch ?? verifier.keys.customFetch?.(),
     acceptUnsignedRecord: checked.acceptUnsignedRecord ?? false,
     env,
   };

@@ -183,7 +183,7 @@ describe("stack", () => {
       },
       reason: "x",
     };
-    expect(() => toVerifierError(new Refusal("key_untrusted", details))).toThrow(thrown);
+    expect(() => toVerifierError(new Refusal("key_untrusted", details)).cause).toThrow(thrown);
     expect(Error.stackTraceLimit).toBe(stackTraceLimit);
     const noSuchCode = new Refusal("no_such_code" as "key_untrusted");
     expect(() => createErrorFactory({ realm: "x", resourceMetadata: undefined })(noSuchCode)).toThrow(TypeError);

@@ -35,8 +35,8 @@ export interface JwksResolver {
 export interface InternalJwksResolver extends JwksResolver {
   /** The key that a token names. A promise only where a fetch has to be waited for. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal>;
-  /** The option of this name: other requests to the backend go the same way. */
-  readonly fetch?: Fetch | undefined;
+  /** The option `fetch`: other requests to the backend go the same way. */
+  customFetch?(): Fetch | undefined;
   /** Whether it would still give out this key. */
   trusts(key: TrustedKey): boolean;
 }

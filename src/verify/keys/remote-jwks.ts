@@ -92,7 +92,7 @@ export class RemoteJwks implements InternalJwksResolver {
     this.#settings = settings;
   }
 
-  get fetch(): Fetch | undefined {
+  customFetch(): Fetch | undefined {
     return this.#settings.fetch;
   }
 
@@ -105,7 +105,7 @@ export class RemoteJwks implements InternalJwksResolver {
     if (age >= this.#refreshAge && this.#backOff.remaining(monotonicNow()) === 0) void this.#refresh();
     const isStale = age >= this.#settings.cacheMaxAge;
     if (isStale && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
-    return set.keys.byKid.get(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked);
+    return set.keys.byKid.get(kid) ?? this.#refusalInWindow(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked);
   }
 
   trusts(key: TrustedKey): boolean {
@@ -155,6 +155,14 @@ export class RemoteJwks implements InternalJwksResolver {
     const set = this.#setFetchedAfter(lastGoodFetchWhenAsked);
     if (set === undefined) return this.#unavailable(kid);
     return set.keys.byKid.get(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked);
+  }
+
+  /** For an unknown `kid` while nothing is under way, and the fetch of this window has been answered without it. */
+  #refusalInWindow(kid: string): Refusal | undefined {
+    const { openedAt, fetchNumber } = this.#unknownKidWindow;
+    const isOpen = monotonicNow() < openedAt + this.#settings.cooldownDuration;
+    const isAnswered = this.#refreshing === undefined && this.#lastGoodFetch >= fetchNumber;
+    return isOpen && isAnswered ? this.#untrusted(kid) : undefined;
   }
 
   /**

@@ -86,8 +86,20 @@ export class AgentIdentityError extends Error {
   headers: Record<string, string>;
   /** Details for the operator's log, not for the caller. `undefined` where the code says everything. */
   declare cause?: AgentIdentityErrorCause;
+  readonly #details: Details | undefined;
 
   static {
+    // An error costs most of a refusal, and few causes are read.
+    Object.defineProperty(this.prototype, "cause", {
+      configurable: true,
+      get(this: object) {
+        const details = #details in this ? this.#details : undefined;
+        return details && setCause(this, causeOf(details));
+      },
+      set(this: object, cause: unknown) {
+        setCause(this, cause);
+      },
+    });
     Object.defineProperty(this.prototype, "name", { value: "AgentIdentityError", configurable: true, writable: true });
     Object.defineProperty(this.prototype, BRAND, { value: true });
   }
@@ -98,9 +110,7 @@ export class AgentIdentityError extends Error {
     this.code = code;
     this.status = this.statusCode = status;
     this.headers = headers;
-    if (details !== undefined) {
-      Object.defineProperty(this, "cause", { value: causeOf(details), configurable: true, writable: true });
-    }
+    this.#details = details;
   }
 
   /** @internal */
@@ -111,7 +121,17 @@ export class AgentIdentityError extends Error {
 
 function causeOf(details: Details): AgentIdentityErrorCause {
   const { reason = `no trusted key has the kid ${details.kid ?? ""}` } = details;
-  return Object.assign(new Error(reason), details, { reason });
+  return Object.assign(
+    withoutStack(() => new Error(reason)),
+    details,
+    { reason },
+  );
+}
+
+/** Not enumerable, so that no serialisation for the caller has it. */
+function setCause<T>(error: object, value: T): T {
+  Object.defineProperty(error, "cause", { value, configurable: true, writable: true });
+  return value;
 }
 
 /**
