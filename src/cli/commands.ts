@@ -58,7 +58,7 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
   async verify({ values, positionals }) {
     const [input = "-", ...rest] = positionals;
     if (input !== "-" || rest.length > 0) throw new UsageError("verify reads the token from standard input only");
-    const verifier = createVerifier(baseUrl(values));
+    const verifier = createVerifier(baseUrl(values), { warnings: false });
     const identity = await verifier.verify((await text(process.stdin)).trim());
     return { text: JSON.stringify(identity, null, 2), json: identity };
   },

@@ -26,7 +26,8 @@ export async function withDeadline<T, Late>(
   const deadline = new IntrinsicPromise<Late>((resolve) => {
     timer = setTimeout(() => {
       resolve(late());
-    }, duration).unref();
+    }, duration);
+    (timer as { unref?: () => void }).unref?.(); // a number, on some runtimes
   });
   try {
     return await IntrinsicPromise.race([work, deadline]);

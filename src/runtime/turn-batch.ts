@@ -1,6 +1,7 @@
 /** Work that starts together, at the end of a turn of the event loop. */
 
 import { IntrinsicPromise, setImmediate } from "./captured-globals.js";
+import { requestsMaySharePromises } from "./shared-promises.js";
 
 let nextTurn: Promise<void> | undefined;
 
@@ -10,6 +11,7 @@ let nextTurn: Promise<void> | undefined;
  * 40 requests under way: a quarter of its time). Equal look-ups that start together are one.
  */
 export function nextBatch(): Promise<void> {
+  if (!requestsMaySharePromises) return IntrinsicPromise.resolve();
   if (nextTurn !== undefined) return nextTurn;
   nextTurn = new IntrinsicPromise<void>((resolve) => {
     const immediate: object = setImmediate(() => {

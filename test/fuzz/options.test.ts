@@ -29,6 +29,8 @@ const GOOD: { [Name in keyof AgentIdentityAuthOptions]-?: AgentIdentityAuthOptio
   tokenCache: [false, {}, { max: 1 }],
   jwksUrl: [],
   allowInsecureHttp: [true, false],
+  warnings: [true, false],
+  waitUntil: [() => undefined],
   jwks: [{ keySet }, createJwksResolver(base, { keySet })],
 };
 const good = fc.record(

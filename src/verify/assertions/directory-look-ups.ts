@@ -2,6 +2,7 @@
 
 import { isThenable, withDeadline, type MaybePromise } from "../../runtime/thenable.js";
 import { LATEST_TIME } from "../../runtime/clock.js";
+import { requestsMaySharePromises } from "../../runtime/shared-promises.js";
 import { nextBatch } from "../../runtime/turn-batch.js";
 import { Refusal } from "../outcome/errors.js";
 import type { AgentDirectory, DirectoryAgent, DirectoryTask } from "./agent-directory.js";
@@ -40,7 +41,7 @@ export class DirectoryLookUps {
 
   /** Without a promise where the directory answers without one. */
   find(agentRuntimeId: string, taskId: string): MaybePromise<Found | Refusal> {
-    if (!this.#answersLater) return this.#find(agentRuntimeId, taskId);
+    if (!this.#answersLater || !requestsMaySharePromises) return this.#find(agentRuntimeId, taskId);
     const name = `${agentRuntimeId}:${taskId}`;
     const waiting = this.#waiting.get(name) ?? this.#findLater(name, agentRuntimeId, taskId);
     this.#waiting.set(name, waiting);

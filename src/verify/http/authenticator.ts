@@ -26,6 +26,8 @@ import { publishVerification } from "../outcome/diagnostics.js";
 import { ANONYMOUS, type Outcome, type Verdict } from "../outcome/verdict.js";
 import { isVerifiedIdentity } from "../outcome/verified-identity.js";
 import {
+  askerOf,
+  facadeOf,
   sharedVerifier,
   VERIFIER_OPTION_CHECKS,
   type Verifier,
@@ -106,7 +108,9 @@ export function createAuthenticator(
   const checked = checkOptions(where, options, OPTION_CHECKS);
   const { credentialsRequired = true, realm = DEFAULT_REALM, resourceMetadata } = checked;
   const { directory, bearer = true, keepCredentials = false } = checked;
-  const { tokens, facade: verifier } = sharedVerifier(where, baseUrl, checked);
+  const shared = sharedVerifier(where, baseUrl, checked);
+  const { tokens } = shared;
+  const asker = askerOf(checked);
   const assertions = directory && new AssertionVerifier(directory);
   const schemes = new Map<string, Scheme>();
   if (bearer) schemes.set("bearer", "Bearer");
@@ -122,7 +126,7 @@ export function createAuthenticator(
 
   const authenticateToken = (token: string, request: CredentialsSource): Outcome | Promise<Outcome> => {
     const digest = digestOf(token);
-    const verify = () => checkGrammar(tokens.verify(token, digest), token);
+    const verify = () => checkGrammar(tokens.verify(token, digest, asker), token);
     const outcome = publishVerification("Bearer", verify, () => tokens.remembered(digest));
     if (!keepCredentials && isMeantHere(outcome, token)) hide?.(request, digest || sha256(token));
     return outcome;
@@ -162,7 +166,7 @@ export function createAuthenticator(
       whenSettled(authenticate(request), restrict);
 
   return {
-    verifier,
+    verifier: facadeOf(shared, checked),
     toError: createErrorFactory({ realm, resourceMetadata }),
     authenticate,
     authenticateOnMount: credentialsRequired

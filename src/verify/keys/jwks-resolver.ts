@@ -2,6 +2,7 @@
 
 import type { Fetch } from "../../runtime/fetch.js";
 import type { Refusal } from "../outcome/errors.js";
+import type { KeyAsker } from "./key-asker.js";
 import type { TrustedKey } from "./key-set.js";
 
 /** The state of a key set, for a health check or an operator. */
@@ -34,7 +35,7 @@ export interface JwksResolver {
 /** What a verifier needs of a resolver. */
 export interface InternalJwksResolver extends JwksResolver {
   /** The key that a token names. A promise only where a fetch has to be waited for. */
-  key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal>;
+  key(kid: string, asker: KeyAsker): TrustedKey | Refusal | Promise<TrustedKey | Refusal>;
   /** The option `fetch`: other requests to the backend go the same way. */
   customFetch?(): Fetch | undefined;
   /** Whether it would still give out this key. */

@@ -49,11 +49,17 @@ export async function readStoredKeySet(
   }
 }
 
-/** @param ttl ms for which the entry may be of use */
-export function writeStoredKeySet(store: JwksStore, jwksUrl: string, stored: StoredKeySet, ttl: number): void {
+/** Never rejects: a failure costs only the sharing. @param ttl ms for which the entry may be of use */
+export async function writeStoredKeySet(
+  store: JwksStore,
+  jwksUrl: string,
+  stored: StoredKeySet,
+  ttl: number,
+): Promise<void> {
   const text = JSON.stringify({ fetchedAt: stored.fetchedAt, jwks: publicJwks(stored.keys) });
-  const write = async () => {
+  try {
     await store.set(entryName(jwksUrl), text, ttl);
-  };
-  write().catch(() => undefined); // a failure costs only the sharing
+  } catch {
+    // The next refresh writes again.
+  }
 }

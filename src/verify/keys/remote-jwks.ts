@@ -17,14 +17,18 @@
 
 import { IntrinsicPromise, monotonicNow } from "../../runtime/captured-globals.js";
 import { logText } from "../../protocol/log-text.js";
+import { requestsMaySharePromises } from "../../runtime/shared-promises.js";
 import { withDeadline } from "../../runtime/thenable.js";
 import { Refusal, toVerifierError } from "../outcome/errors.js";
 import { BackOff } from "./back-off.js";
 import type { Fetch } from "../../runtime/fetch.js";
 import { fetchJwks } from "./jwks-fetch.js";
+import { JwksWarnings } from "./jwks-warnings.js";
 import { readStoredKeySet, writeStoredKeySet, type JwksStore } from "./jwks-store.js";
 import type { InternalJwksResolver, JwksStatus } from "./jwks-resolver.js";
+import { SILENT_ASKER, type KeyAsker } from "./key-asker.js";
 import type { KeySet, TrustedKey } from "./key-set.js";
+import { SingleRefresh } from "./single-refresh.js";
 
 /** Durations in ms; see `JwksOptions`. */
 export interface RemoteJwksSettings {
@@ -75,8 +79,8 @@ export class RemoteJwks implements InternalJwksResolver {
   #current: DatedKeySet | undefined;
   /** ms of age from which the current set is refreshed in the background. */
   #refreshAge = 0;
-  /** The refresh that is running. */
-  #refreshing: Promise<void> | undefined;
+  readonly #refreshes: SingleRefresh;
+  readonly #warnings = new JwksWarnings();
   /** Fetches are counted from 1. The count tells whether an answer was asked for before or after a token came. */
   #fetchesStarted = 0;
   /** The number of the newest fetch with a good answer. */
@@ -90,6 +94,7 @@ export class RemoteJwks implements InternalJwksResolver {
   constructor(url: string, settings: RemoteJwksSettings) {
     this.url = url;
     this.#settings = settings;
+    this.#refreshes = new SingleRefresh(settings.timeoutDuration);
   }
 
   customFetch(): Fetch | undefined {
@@ -97,15 +102,22 @@ export class RemoteJwks implements InternalJwksResolver {
   }
 
   /** The key for a `kid`: without a promise wherever the request need not wait. */
-  key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
+  key(kid: string, asker: KeyAsker): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
     const set = this.#current;
     const age = this.#age();
     const fetchesWhenAsked = this.#fetchesStarted;
-    if (set === undefined || !this.#mayServe(age)) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
-    if (age >= this.#refreshAge && this.#backOff.remaining(monotonicNow()) === 0) void this.#refresh();
-    const isStale = age >= this.#settings.cacheMaxAge;
-    if (isStale && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
-    return set.keys.byKid.get(kid) ?? this.#refusalInWindow(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked);
+    if (set === undefined || !this.#mayServe(age)) return this.#keyAfterRefresh(kid, fetchesWhenAsked, asker);
+    const isDue = age >= this.#refreshAge && this.#backOff.remaining(monotonicNow()) === 0;
+    const needsRefresh = isDue && !this.#refreshInBackground(asker);
+    if (age >= this.#settings.cacheMaxAge) {
+      if (!this.#backOff.failing || needsRefresh) return this.#keyAfterRefresh(kid, fetchesWhenAsked, asker);
+      this.#warnOfStaleSet(age, asker);
+    }
+    return (
+      set.keys.byKid.get(kid) ??
+      this.#refusalInWindow(kid, asker) ??
+      this.#keyForUnknownKid(kid, fetchesWhenAsked, asker)
+    );
   }
 
   trusts(key: TrustedKey): boolean {
@@ -116,7 +128,9 @@ export class RemoteJwks implements InternalJwksResolver {
     if (this.#age() < this.#settings.cacheMaxAge) return;
     const lastGoodFetchWhenAsked = this.#lastGoodFetch;
     await this.#refreshAndWait();
-    if (this.#setFetchedAfter(lastGoodFetchWhenAsked) === undefined) throw toVerifierError(this.#unavailable());
+    if (this.#setFetchedAfter(lastGoodFetchWhenAsked) === undefined) {
+      throw toVerifierError(this.#unavailable(SILENT_ASKER));
+    }
   }
 
   status(): JwksStatus {
@@ -147,55 +161,62 @@ export class RemoteJwks implements InternalJwksResolver {
     return this.#lastGoodFetch > fetchNumber || this.#mayServe(this.#age()) ? this.#current : undefined;
   }
 
-  async #keyAfterRefresh(kid: string, fetchesWhenAsked: number): Promise<TrustedKey | Refusal> {
+  async #keyAfterRefresh(kid: string, fetchesWhenAsked: number, asker: KeyAsker): Promise<TrustedKey | Refusal> {
     const lastGoodFetchWhenAsked = this.#lastGoodFetch;
     const isBackingOff = this.#backOff.remaining(monotonicNow()) > 0;
-    if (this.#refreshing === undefined && isBackingOff) return this.#unavailable(kid);
+    if (!this.#refreshes.isRunning && isBackingOff) return this.#unavailable(asker, kid);
     await this.#refreshAndWait();
     const set = this.#setFetchedAfter(lastGoodFetchWhenAsked);
-    if (set === undefined) return this.#unavailable(kid);
-    return set.keys.byKid.get(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked);
+    if (set === undefined) return this.#unavailable(asker, kid);
+    return set.keys.byKid.get(kid) ?? this.#keyForUnknownKid(kid, fetchesWhenAsked, asker);
   }
 
   /** For an unknown `kid` while nothing is under way, and the fetch of this window has been answered without it. */
-  #refusalInWindow(kid: string): Refusal | undefined {
+  #refusalInWindow(kid: string, asker: KeyAsker): Refusal | undefined {
     const { openedAt, fetchNumber } = this.#unknownKidWindow;
     const isOpen = monotonicNow() < openedAt + this.#settings.cooldownDuration;
-    const isAnswered = this.#refreshing === undefined && this.#lastGoodFetch >= fetchNumber;
-    return isOpen && isAnswered ? this.#untrusted(kid) : undefined;
+    const isAnswered = !this.#refreshes.isRunning && this.#lastGoodFetch >= fetchNumber;
+    return isOpen && isAnswered ? this.#untrusted(asker, kid) : undefined;
   }
 
   /**
    * Unknown `kid`s together start one fetch in each window.
    * @param fetchesWhenAsked the fetches that had been started when the token came: the answer to a later one decides
    */
-  async #keyForUnknownKid(kid: string, fetchesWhenAsked: number): Promise<TrustedKey | Refusal> {
+  async #keyForUnknownKid(kid: string, fetchesWhenAsked: number, asker: KeyAsker): Promise<TrustedKey | Refusal> {
     for (;;) {
-      await this.#refreshing;
+      await this.#refreshes.shared;
       const set = this.#setFetchedAfter(fetchesWhenAsked);
-      if (set === undefined) return this.#unavailable(kid);
+      if (set === undefined) return this.#unavailable(asker, kid);
       const key = set.keys.byKid.get(kid);
       if (key !== undefined) return key;
-      if (this.#lastGoodFetch > fetchesWhenAsked) return this.#untrusted(kid);
-      if (this.#refreshing) continue;
+      if (this.#lastGoodFetch > fetchesWhenAsked) return this.#untrusted(asker, kid);
+      if (this.#refreshes.shared) continue;
+      if (this.#refreshes.isRunning) return this.#unavailable(asker, kid); // another request's, which this one cannot join
       const now = monotonicNow();
       const windowRemaining = this.#unknownKidWindow.openedAt + this.#settings.cooldownDuration - now;
       if (windowRemaining > 0) {
         const windowHadGoodAnswer = this.#lastGoodFetch >= this.#unknownKidWindow.fetchNumber;
-        return windowHadGoodAnswer ? this.#untrusted(kid) : this.#unavailable(kid, windowRemaining);
+        return windowHadGoodAnswer ? this.#untrusted(asker, kid) : this.#unavailable(asker, kid, windowRemaining);
       }
-      if (this.#backOff.remaining(now) > 0) return this.#unavailable(kid);
+      if (this.#backOff.remaining(now) > 0) return this.#unavailable(asker, kid);
       this.#unknownKidWindow = { openedAt: Math.floor(now), fetchNumber: this.#fetchesStarted + 1 };
-      void this.#refresh({ readStore: false });
+      await this.#refresh({ readStore: false });
     }
   }
 
   /** Starts a refresh, or joins the one that is running. Never rejects. */
   #refresh({ readStore = true } = {}): Promise<void> {
-    this.#refreshing ??= this.#load(readStore).finally(() => {
-      this.#refreshing = undefined;
-    });
-    return this.#refreshing;
+    return this.#refreshes.run(() => this.#load(readStore));
+  }
+
+  /** @returns `false` where nothing may run after the answer: then a request has to wait for a refresh */
+  #refreshInBackground({ waitUntil }: KeyAsker): boolean {
+    if (this.#refreshes.isRunning) return true;
+    if (!requestsMaySharePromises && waitUntil === undefined) return false;
+    const refresh = this.#refresh();
+    waitUntil?.(refresh);
+    return true;
   }
 
   /** Refreshes for a request that waits, and again where the process stood still meanwhile. Never rejects. */
@@ -240,13 +261,17 @@ export class RemoteJwks implements InternalJwksResolver {
       return false;
     }
     this.#backOff.succeeded();
+    this.#warnings.keysAreBack(this.url);
     this.#stoodStill = false;
     this.#lastError = null;
     this.#lastGoodFetch = Math.max(fetchNumber, this.#lastGoodFetch);
     if (started.askedAt < (this.#current?.askedAt ?? -Infinity)) return true; // another process has asked since
     const set: DatedKeySet = { keys: answer.keySet, ...started };
     this.#replaceCurrent(set);
-    if (store) writeStoredKeySet(store, this.url, set, cacheMaxAge + staleIfErrorDuration);
+    if (store) {
+      const written = writeStoredKeySet(store, this.url, set, cacheMaxAge + staleIfErrorDuration);
+      if (!requestsMaySharePromises) await withDeadline(written, STORE_TIMEOUT, () => undefined);
+    }
     return true;
   }
 
@@ -274,14 +299,25 @@ export class RemoteJwks implements InternalJwksResolver {
     this.#refreshAge = cacheMaxAge * (store ? 0.5 + 0.4 * Math.sqrt(Math.random()) : 0.5);
   }
 
-  #untrusted(kid: string): Refusal {
+  #untrusted({ warnings }: KeyAsker, kid: string): Refusal {
+    if (warnings) this.#warnings.kidUnknown(this.url, this.#current?.keys.kids ?? []);
     return new Refusal("key_untrusted", this.#diagnosis(kid));
   }
 
   /** @param wait ms until another attempt makes sense, where that is longer than the back-off */
-  #unavailable(kid?: string, wait = 0): Refusal {
+  #unavailable({ warnings }: KeyAsker, kid?: string, wait = 0): Refusal {
+    if (warnings) this.#warnings.keysUnavailable(this.#trouble());
     const longest = Math.max(this.#backOff.remaining(monotonicNow()), wait);
     return new Refusal("keys_unavailable", this.#diagnosis(kid), Math.max(Math.ceil(longest / 1000), 1));
+  }
+
+  #warnOfStaleSet(age: number, { warnings }: KeyAsker): void {
+    const { cacheMaxAge, staleIfErrorDuration } = this.#settings;
+    if (warnings) this.#warnings.staleSetServes(this.#trouble(), cacheMaxAge + staleIfErrorDuration - age);
+  }
+
+  #trouble() {
+    return { url: this.url, reason: this.#lastError ?? "no answer yet" };
   }
 
   #diagnosis(kid: string | undefined): Refusal["details"] {

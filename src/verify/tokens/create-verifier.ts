@@ -14,6 +14,7 @@ import {
 } from "../../protocol/options.js";
 import { toVerifierError } from "../outcome/errors.js";
 import { JWKS_LOCATION_CHECKS, type JwksLocationOptions, type JwksOptions } from "../keys/jwks-options.js";
+import { KEY_ASKER_CHECKS, type KeyAsker, type KeyAskerOptions } from "../keys/key-asker.js";
 import { selectResolver } from "../keys/jwks-registry.js";
 import type { JwksResolver, InternalJwksResolver } from "../keys/jwks-resolver.js";
 import { identityOrThrow } from "../outcome/verdict.js";
@@ -21,7 +22,7 @@ import { digestOf, TokenVerifier } from "./token-verifier.js";
 import { publishVerification } from "../outcome/diagnostics.js";
 
 /** Options of `createVerifier`. */
-export interface VerifierOptions extends JwksLocationOptions {
+export interface VerifierOptions extends JwksLocationOptions, KeyAskerOptions {
   /**
    * The longest time since `iat` for which a bearer token is accepted, in seconds: an integer of 1 or more. An older token is
    * `token_expired` even before its `exp`, and a token whose `iat` is in the future is `token_not_yet_valid`. Default: only
@@ -74,6 +75,7 @@ export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
   tokenCache: aTokenCache,
   jwks: checkedByItsParser,
   ...JWKS_LOCATION_CHECKS,
+  ...KEY_ASKER_CHECKS,
 };
 
 /**
@@ -86,12 +88,13 @@ export const VERIFIER_OPTION_CHECKS: OptionChecks<VerifierOptions> = {
  */
 export function createVerifier(baseUrl: string | URL, options?: VerifierOptions): Verifier {
   const checked = checkOptions("createVerifier", options, VERIFIER_OPTION_CHECKS);
-  return sharedVerifier("createVerifier", baseUrl, checked).facade;
+  return facadeOf(sharedVerifier("createVerifier", baseUrl, checked), checked);
 }
 
 export interface SharedVerifier {
   readonly keys: InternalJwksResolver;
   readonly tokens: TokenVerifier;
+  /** With the defaults of `KeyAskerOptions`. */
   readonly facade: Verifier;
 }
 
@@ -120,18 +123,33 @@ function readCacheSize(where: string, tokenCache: { readonly max?: number | unde
   return checkOptions(`${where}: tokenCache`, tokenCache, { max: aCacheSize }).max ?? 10_000;
 }
 
+/** @param options already checked */
+export function askerOf(options: KeyAskerOptions): KeyAsker {
+  const { warnings = true, waitUntil } = ownProperties(options);
+  return { warnings, waitUntil };
+}
+
+/** @param options already checked */
+export function facadeOf({ keys, tokens, facade }: SharedVerifier, options: KeyAskerOptions): Verifier {
+  const asker = askerOf(options);
+  return asker.warnings && asker.waitUntil === undefined ? facade : createFacade(tokens, keys, asker);
+}
+
 function createShared(tokens: TokenVerifier, keys: InternalJwksResolver): SharedVerifier {
-  const facade: Verifier = {
+  return { keys, tokens, facade: createFacade(tokens, keys, askerOf({})) };
+}
+
+function createFacade(tokens: TokenVerifier, jwks: JwksResolver, asker: KeyAsker): Verifier {
+  return Object.freeze<Verifier>({
     async verify(token) {
       const digest = digestOf(token);
       const outcome = publishVerification(
         "Bearer",
-        () => tokens.verify(token, digest),
+        () => tokens.verify(token, digest, asker),
         () => tokens.remembered(digest),
       );
       return identityOrThrow(await outcome, toVerifierError);
     },
-    jwks: keys,
-  };
-  return { keys, tokens, facade: Object.freeze(facade) };
+    jwks,
+  });
 }

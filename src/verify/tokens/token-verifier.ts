@@ -8,11 +8,13 @@ import { createLRU } from "lru.min";
 import { identityFromClaims, type AgentIdentity } from "../../protocol/agent-identity.js";
 import { ownProperties } from "../../protocol/options.js";
 import { forgetLastMatch } from "../../runtime/last-match.js";
+import { requestsMaySharePromises } from "../../runtime/shared-promises.js";
 import { isThenable } from "../../runtime/thenable.js";
 import { hasExpired, isTooOld, type ClaimExpectations } from "../../protocol/claims.js";
 import { nowInSeconds } from "../../runtime/clock.js";
 import { Refusal } from "../outcome/errors.js";
 import { nextBatch } from "../../runtime/turn-batch.js";
+import type { KeyAsker } from "../keys/key-asker.js";
 import type { TrustedKey } from "../keys/key-set.js";
 import type { InternalJwksResolver } from "../keys/jwks-resolver.js";
 import type { Outcome } from "../outcome/verdict.js";
@@ -57,19 +59,21 @@ export class TokenVerifier {
    * Without a promise for a token that was verified before and whose key set is fresh.
    * @param digest of the token, by `digestOf`
    */
-  verify(token: string, digest = digestOf(token)): Outcome | Promise<Outcome> {
+  verify(token: string, digest: string, asker: KeyAsker): Outcome | Promise<Outcome> {
     if (digest === "") return new Refusal("token_malformed");
     const verified = this.#verified?.get(digest);
-    if (verified === undefined) return this.#verifyAnew(token, digest);
+    if (verified === undefined) return this.#verifyAnew(token, digest, asker);
     const { identity } = verified;
     if (this.#hasExpired(identity)) {
       this.#verified?.delete(digest);
       return new Refusal("token_expired");
     }
-    const key = this.#keys.key(verified.key.kid);
+    const key = this.#keys.key(verified.key.kid, asker);
     if (key === verified.key) return identity;
     if (key instanceof Refusal) return key;
-    return isThenable(key) ? this.#verifyWithKeyOf(key, verified, token, digest) : this.#verifyAnew(token, digest);
+    return isThenable(key)
+      ? this.#verifyWithKeyOf(key, verified, token, digest, asker)
+      : this.#verifyAnew(token, digest, asker);
   }
 
   /** For a remembered token whose key set is being refreshed. The token may expire meanwhile. */
@@ -78,10 +82,11 @@ export class TokenVerifier {
     verified: VerifiedToken,
     token: string,
     digest: string,
+    asker: KeyAsker,
   ): Promise<Outcome> {
     const key = await refresh;
     if (key instanceof Refusal) return key;
-    if (key !== verified.key) return this.#verifyAnew(token, digest);
+    if (key !== verified.key) return this.#verifyAnew(token, digest, asker);
     return this.#hasExpired(verified.identity) ? new Refusal("token_expired") : verified.identity;
   }
 
@@ -90,15 +95,15 @@ export class TokenVerifier {
     return hasExpired(expiresAt, this.#expected.clockTolerance, now) || isTooOld(issuedAt, this.#expected, now);
   }
 
-  #verifyAnew(token: string, digest: string): Outcome | Promise<Outcome> {
+  #verifyAnew(token: string, digest: string, asker: KeyAsker): Outcome | Promise<Outcome> {
     const pending = this.#pending.get(digest);
     if (pending !== undefined) return pending;
     const unverified = decodeUnverifiedToken(token, this.#expected, nowInSeconds());
     if (unverified instanceof Refusal) return unverified.code === "token_malformed" ? malformed(token) : unverified;
-    const key = this.#keys.key(unverified.unverifiedKid);
+    const key = this.#keys.key(unverified.unverifiedKid, asker);
     if (key instanceof Refusal) return key;
     const verification = this.#verifySignature(token, unverified, digest, key);
-    this.#pending.set(digest, verification);
+    if (requestsMaySharePromises) this.#pending.set(digest, verification);
     return verification;
   }
 

@@ -1,0 +1,27 @@
+/** What a mount or a verifier wants of the resolver that it shares with others. */
+
+import { aBoolean, aFunction, type OptionChecks } from "../../protocol/options.js";
+
+/** The two options that do not change a verdict, so that verifiers with different ones still share their keys. */
+export interface KeyAskerOptions {
+  /**
+   * `false` prints no warnings. Default `true`: `process.emitWarning` tells once an outage that the keys cannot be had, that an old
+   * set serves, and that they are back; and once a key set that tokens name keys which it does not have.
+   */
+  warnings?: boolean | undefined;
+  /**
+   * Gets work that goes on after the answer, such as a refresh of the keys. On Cloudflare Workers, pass `waitUntil` of
+   * `cloudflare:workers`: without it, no refresh runs in the background there, and the request that finds the set older than
+   * `cacheMaxAge` waits. Default: none; other runtimes need it only where they stop between requests.
+   */
+  waitUntil?: ((work: Promise<unknown>) => unknown) | undefined;
+}
+
+export interface KeyAsker {
+  readonly warnings: boolean;
+  readonly waitUntil: ((work: Promise<unknown>) => unknown) | undefined;
+}
+
+export const KEY_ASKER_CHECKS: OptionChecks<KeyAskerOptions> = { warnings: aBoolean, waitUntil: aFunction };
+
+export const SILENT_ASKER: KeyAsker = { warnings: false, waitUntil: undefined };
