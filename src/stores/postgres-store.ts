@@ -29,44 +29,44 @@ const UNDEFINED_TABLE = "42P01";
  */
 const CREATE_TABLE = `
 DO $$ BEGIN
-  CREATE TABLE IF NOT EXISTS agent_identity_store (
+  CREATE TABLE IF NOT EXISTS agent_identity_auth (
     name text COLLATE "C" PRIMARY KEY,
     value text NOT NULL,
     expires_at timestamptz
   );
-  CREATE INDEX IF NOT EXISTS agent_identity_store_expires_at
-    ON agent_identity_store (expires_at) WHERE expires_at IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS agent_identity_auth_expires_at
+    ON agent_identity_auth (expires_at) WHERE expires_at IS NOT NULL;
 EXCEPTION WHEN unique_violation OR duplicate_table OR duplicate_object THEN NULL;
 END $$`;
 
 const SELECT = `
-SELECT name, value FROM agent_identity_store
+SELECT name, value FROM agent_identity_auth
 WHERE name = ANY($1::text[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())`;
 
 const UPSERT = `
-INSERT INTO agent_identity_store AS entry (name, value, expires_at)
+INSERT INTO agent_identity_auth AS entry (name, value, expires_at)
 VALUES ($1, $2, clock_timestamp() + $3::double precision * interval '1 millisecond')
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at`;
 
-const DELETE = "DELETE FROM agent_identity_store WHERE name = $1";
+const DELETE = "DELETE FROM agent_identity_auth WHERE name = $1";
 
 /** Replaces an expired row only. */
 const INSERT_IF_ABSENT = `${UPSERT} WHERE entry.expires_at <= clock_timestamp() RETURNING 1`;
 
 /** If another writer holds the row, Postgres waits for it and then compares again, in the isolation "read committed". */
 const UPDATE_IF_EQUAL = `
-UPDATE agent_identity_store SET value = $2, expires_at = NULL
+UPDATE agent_identity_auth SET value = $2, expires_at = NULL
 WHERE name = $1 AND value = $3 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 RETURNING 1`;
 
 /** Skips rows that another process is writing or deleting at this moment. */
 const SWEEP = `
-DELETE FROM agent_identity_store WHERE name IN (
-  SELECT name FROM agent_identity_store WHERE expires_at <= clock_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED
+DELETE FROM agent_identity_auth WHERE name IN (
+  SELECT name FROM agent_identity_auth WHERE expires_at <= clock_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING 1`;
 
 /**
- * A store in Postgres 9.5 or later, in the table `agent_identity_store`. The first call makes the table, in the first schema of
+ * A store in Postgres 9.5 or later, in the table `agent_identity_auth`. The first call makes the table, in the first schema of
  * the `search_path`. Once a minute, a `set` with a ttl first deletes up to 1000 expired rows. The isolation has to be "read
  * committed", which is the default.
  *

@@ -65,12 +65,12 @@ export function redisStore(client: NodeRedisClient | IoredisClient): IssuerStore
       return replies.map(textOf);
     },
     async set(name, text, ttl) {
-      if (ttl === undefined) return redis.set(name, text);
-      checkTtl(ttl);
-      return redis.pSetEx(name, ttl, text);
+      if (ttl !== undefined) checkTtl(ttl);
+      const reply = await (ttl === undefined ? redis.set(name, text) : redis.pSetEx(name, ttl, text));
+      if (reply !== "OK") throw unexpected("SET");
     },
     async delete(name) {
-      await redis.del(name);
+      if (typeof (await redis.del(name)) !== "number") throw unexpected("DEL");
     },
     async compareAndSet(name, expected, text) {
       const args = expected === undefined ? [text] : [text, expected];

@@ -81,6 +81,9 @@ test.each(ANSWERS)("%s: no answer is taken for an absence", async (_name, create
   await expect(create().get("a")).rejects.toThrow(/(Store: the argument must be|not of the expected type)/);
   await expect(create().getMany?.(["a"])).rejects.toThrow(/Store: the/);
   await expect(create().compareAndSet("a", undefined, "b")).rejects.toThrow(/Store: the/);
+  await expect(create().set("a", "b")).rejects.toThrow(/Store: the/);
+  await expect(create().set("a", "b", 1_000)).rejects.toThrow(/Store: the/);
+  await expect(create().delete("a")).rejects.toThrow(/Store: the/);
 });
 
 test("a call that hangs is made once", async () => {
@@ -109,4 +112,11 @@ test("a file that another process switches to WAL at the same moment is used all
     prepare: (sql) => db.prepare(sql),
   });
   expect(await store.compareAndSet("a", undefined, "b")).toBe(true);
+});
+
+test("a SQLite file loses no write with the power: each waits for the disk, whatever the client's default is", async () => {
+  const db = new Libsql(":memory:");
+  db.exec("PRAGMA synchronous = NORMAL");
+  await sqliteStore(db).set("a", "text");
+  expect(db.prepare("PRAGMA synchronous").all()).toEqual([{ synchronous: 2 }]);
 });

@@ -13,7 +13,14 @@ import type { AgentIdentityClaims } from "../../src/protocol/claims.js";
 import { assertion, timestamp } from "../support/assertions.js";
 import { engineNamed, engines, unavailable, type Opened } from "./engines.js";
 import type { Call, Calls, Return } from "./issuer-member.js";
-import { missingFor, startPostgres, startRedis, startServer, type DatabaseServer, type Server } from "./servers.js";
+import {
+  missingFor,
+  startPostgres,
+  startRedis,
+  startServer,
+  type DatabaseServer,
+  type Server,
+} from "../support/databases.js";
 
 const TESTED = ["node-redis 6", "pg", "better-sqlite3", "node:sqlite"];
 const MEMBERS = 6;
