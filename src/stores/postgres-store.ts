@@ -2,6 +2,7 @@
 
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
+import { checkErrorListener } from "./error-listener.js";
 import { checkTtl, createSweep, SWEEP_LIMIT } from "./expiry.js";
 
 /** What `postgresStore` needs of a pool of pg. */
@@ -72,7 +73,8 @@ DELETE FROM agent_identity_auth WHERE name IN (
  *
  * @param pool a `Pool` of pg 8, connected to the primary; closed by the application
  * @returns a store whose calls reject when a statement fails
- * @throws TypeError if it is not a pool. A single client of pg is refused too: the store would take part in its transactions
+ * @throws TypeError if it is not a pool, or a pool without a listener for "error". A single client of pg is refused too: the store
+ * would take part in its transactions
  *
  * @example
  * ```ts
@@ -83,6 +85,7 @@ DELETE FROM agent_identity_auth WHERE name IN (
  */
 export function postgresStore(pool: PostgresPool): IssuerStore {
   if (!hasMethods("query")(pool) || hasMethods("getTypeParser")(pool)) throw new TypeError(EXPECTED);
+  checkErrorListener("postgresStore", pool, "pool");
 
   const runOnce = async (statement: string, values: unknown[]): Promise<unknown[]> => {
     const { rows } = Object(await pool.query(statement, values)) as { rows?: unknown };

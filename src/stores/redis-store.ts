@@ -2,6 +2,7 @@
 
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
+import { checkErrorListener } from "./error-listener.js";
 import { checkTtl } from "./expiry.js";
 
 /** What `redisStore` needs of node-redis 5 or 6: `createClient`, `createClientPool` and `createCluster` give it. */
@@ -42,7 +43,7 @@ return 1`;
  *
  * @param client node-redis 5 or 6, or ioredis 5 or 6; connected and closed by the application
  * @returns a store whose calls reject when a command fails
- * @throws TypeError if it is another client
+ * @throws TypeError if it is another client, or a node-redis without a listener for "error"
  *
  * @example
  * ```ts
@@ -82,7 +83,10 @@ export function redisStore(client: NodeRedisClient | IoredisClient): IssuerStore
 }
 
 function asNodeRedis(client: NodeRedisClient | IoredisClient): NodeRedisClient {
-  if (isNodeRedis(client)) return client;
+  if (isNodeRedis(client)) {
+    checkErrorListener("redisStore", client, "client");
+    return client;
+  }
   if (!isIoredis(client)) {
     throw new TypeError(
       "redisStore: the argument must be a client of node-redis (createClient({ url })) or ioredis (new Redis(url))",

@@ -1,15 +1,18 @@
 /** What a store does with a client that is not as it should be. Most of these are TypeErrors that say what is expected. */
 
+import type { EventEmitter } from "node:events";
 import { createRequire } from "node:module";
 import Keyv from "keyv";
 import { describe, expect, test } from "vitest";
 import { postgresStore, redisStore, sqliteStore, type IssuerStore, type SqliteDatabase } from "../../src/stores.js";
 
 const require = createRequire(import.meta.url);
-const { createClient } = require("redis") as { createClient: () => unknown };
+const { createClient } = require("redis") as { createClient: () => EventEmitter };
 const { Redis } = require("ioredis") as { Redis: new (options: object) => unknown };
-const { Pool, Client } = require("pg") as Record<"Pool" | "Client", new () => unknown>;
+const { Pool, Client } = require("pg") as Record<"Pool" | "Client", new () => EventEmitter>;
 const Libsql = require("libsql") as new (file: string) => SqliteDatabase;
+
+const ignore = () => undefined;
 
 const others = {
   undefined: undefined,
@@ -22,9 +25,9 @@ const others = {
   "a Keyv": new Keyv(),
 };
 const clients = {
-  "node-redis": createClient(),
+  "node-redis": createClient().on("error", ignore),
   ioredis: new Redis({ lazyConnect: true }),
-  "a pool of pg": new Pool(),
+  "a pool of pg": new Pool().on("error", ignore),
   "a client of pg": new Client(),
   libsql: new Libsql(":memory:"),
 };
@@ -56,6 +59,12 @@ describe.each(Object.entries(STORES))("%s", (_name, { create, takes, message }) 
     expect(make).toThrow(TypeError);
     expect(make).toThrow(message);
   });
+});
+
+test("a client without a listener for errors is refused: a lost connection would end the process", () => {
+  const line = (name: string) => new RegExp(`would end the process: write ${name}\\.on\\("error", console\\.error\\)`);
+  expect(() => redisStore(createClient() as never)).toThrow(line("client"));
+  expect(() => postgresStore(new Pool() as never)).toThrow(line("pool"));
 });
 
 /** Each has the functions that are asked for, and gives something else. */
