@@ -284,7 +284,6 @@ const CASES: Case[] = [
   { name: "read-only replica", begin: commands(["REPLICAOF 127.0.0.1 1"], ["REPLICAOF NO ONE"]) },
   { name: "out of memory", begin: commands(["CONFIG SET maxmemory 1"], ["CONFIG SET maxmemory 0"]) },
   { name: "cut, and node-redis has no listener", begin: cutting, listens: false },
-  { name: "cut, Keyv", begin: cutting, client: "keyv" },
   { name: "cut, and Keyv has no listener", begin: cutting, client: "keyv", listens: false },
 ];
 
