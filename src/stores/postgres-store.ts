@@ -3,7 +3,7 @@
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
 import { checkErrorListener } from "./error-listener.js";
-import { checkTtl, createSweep, SWEEP_LIMIT } from "./expiry.js";
+import { createSweep, SWEEP_LIMIT } from "./expiry.js";
 
 /** What `postgresStore` needs of a pool of pg. */
 export interface PostgresPool {
@@ -56,8 +56,9 @@ const INSERT_IF_ABSENT = `${UPSERT} WHERE entry.expires_at <= clock_timestamp() 
 
 /** If another writer holds the row, Postgres waits for it and then compares again, in the isolation "read committed". */
 const UPDATE_IF_EQUAL = `
-UPDATE agent_identity_auth SET value = $2, expires_at = NULL
-WHERE name = $1 AND value = $3 AND (expires_at IS NULL OR expires_at > clock_timestamp())
+UPDATE agent_identity_auth
+SET value = $2, expires_at = clock_timestamp() + $3::double precision * interval '1 millisecond'
+WHERE name = $1 AND value = $4 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 RETURNING 1`;
 
 /** Skips rows that another process is writing or deleting at this moment. */
@@ -68,7 +69,7 @@ DELETE FROM agent_identity_auth WHERE name IN (
 
 /**
  * A store in Postgres 9.5 or later, in the table `agent_identity_auth`. The first call makes the table, in the first schema of
- * the `search_path`. Once a minute, a `set` with a ttl first deletes up to 1000 expired rows. The isolation has to be "read
+ * the `search_path`. Once a minute, a write with a ttl first deletes up to 1000 expired rows. The isolation has to be "read
  * committed", which is the default.
  *
  * @param pool a `Pool` of pg 8, connected to the primary; closed by the application
@@ -106,7 +107,7 @@ export function postgresStore(pool: PostgresPool): IssuerStore {
     const texts = new Map(rows.map(({ name, value }) => [name, value]));
     return names.map((name) => texts.get(name));
   };
-  const sweep = createSweep(async () => (await run(SWEEP, [SWEEP_LIMIT])).length);
+  const beforeWrite = createSweep(async () => (await run(SWEEP, [SWEEP_LIMIT])).length);
 
   return {
     getMany,
@@ -114,20 +115,19 @@ export function postgresStore(pool: PostgresPool): IssuerStore {
       return (await getMany([name]))[0];
     },
     async set(name, text, ttl) {
-      if (ttl !== undefined) {
-        checkTtl(ttl);
-        await sweep();
-      }
+      await beforeWrite(ttl);
       await run(UPSERT, [name, text, ttl ?? null]);
     },
     async delete(name) {
       await run(DELETE, [name]);
     },
-    async compareAndSet(name, expected, text) {
+    async compareAndSet(name, expected, text, ttl) {
+      await beforeWrite(ttl);
+      const values = [name, text, ttl ?? null];
       const rows =
         expected === undefined
-          ? await run(INSERT_IF_ABSENT, [name, text, null])
-          : await run(UPDATE_IF_EQUAL, [name, text, expected]);
+          ? await run(INSERT_IF_ABSENT, values)
+          : await run(UPDATE_IF_EQUAL, [...values, expected]);
       return rows.length === 1;
     },
   };

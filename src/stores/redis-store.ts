@@ -31,8 +31,8 @@ export interface IoredisClient {
 
 /** `GET` gives `false` for an entry that is not there. `SET` also removes a ttl. */
 const COMPARE_AND_SET = `
-if redis.call("GET", KEYS[1]) ~= (ARGV[2] or false) then return 0 end
-redis.call("SET", KEYS[1], ARGV[1])
+if redis.call("GET", KEYS[1]) ~= (ARGV[3] or false) then return 0 end
+if ARGV[2] == "" then redis.call("SET", KEYS[1], ARGV[1]) else redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2]) end
 return 1`;
 
 /**
@@ -73,8 +73,9 @@ export function redisStore(client: NodeRedisClient | IoredisClient): IssuerStore
     async delete(name) {
       if (typeof (await redis.del(name)) !== "number") throw unexpected("DEL");
     },
-    async compareAndSet(name, expected, text) {
-      const args = expected === undefined ? [text] : [text, expected];
+    async compareAndSet(name, expected, text, ttl) {
+      if (ttl !== undefined) checkTtl(ttl);
+      const args = [text, String(ttl ?? ""), ...(expected === undefined ? [] : [expected])];
       const reply = await redis.eval(COMPARE_AND_SET, { keys: [name], arguments: args });
       if (reply !== 0 && reply !== 1) throw unexpected("EVAL");
       return reply === 1;

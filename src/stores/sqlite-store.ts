@@ -4,7 +4,7 @@ import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
 import { monotonicNow } from "../runtime/captured-globals.js";
 import { pause } from "../runtime/thenable.js";
-import { checkTtl, createSweep, SWEEP_LIMIT } from "./expiry.js";
+import { createSweep, SWEEP_LIMIT } from "./expiry.js";
 
 /** What `sqliteStore` needs of a database: better-sqlite3, libsql and `node:sqlite` have it. */
 export interface SqliteDatabase {
@@ -52,7 +52,7 @@ const DELETE = "DELETE FROM agent_identity_auth WHERE name = ?";
 const INSERT_IF_ABSENT = `${UPSERT} WHERE agent_identity_auth.expires_at <= ${NOW}`;
 
 const UPDATE_IF_EQUAL = `
-UPDATE agent_identity_auth SET value = ?, expires_at = NULL
+UPDATE agent_identity_auth SET value = ?, expires_at = ${NOW} + ?
 WHERE name = ? AND value = ? AND (expires_at IS NULL OR expires_at > ${NOW})`;
 
 const SWEEP = `
@@ -65,7 +65,7 @@ const EXPECTED =
 
 /**
  * A store in a SQLite file (SQLite 3.42 or later), in the table `agent_identity_auth`, which the first call makes. The
- * processes of one machine may share the file, which must not be on a network file system. Once a minute, a `set` with a ttl
+ * processes of one machine may share the file, which must not be on a network file system. Once a minute, a write with a ttl
  * first deletes up to 1000 expired rows.
  *
  * The first call sets `journal_mode = WAL` on the file, and `synchronous = FULL` and `busy_timeout = 0` on the connection: while
@@ -103,27 +103,26 @@ export function sqliteStore(db: SqliteDatabase): IssuerStore {
     const texts = new Map((rows as { name: string; value: string }[]).map(({ name, value }) => [name, value]));
     return names.map((name) => texts.get(name));
   };
-  const sweep = createSweep(() => whenFree(() => change(SWEEP)));
+  const beforeWrite = createSweep(() => whenFree(() => change(SWEEP)));
 
   return {
     get: (name) => whenFree(() => getMany([name])[0]),
     getMany: (names) => whenFree(() => getMany(names)),
     async set(name, text, ttl) {
-      if (ttl !== undefined) {
-        checkTtl(ttl);
-        await sweep();
-      }
+      await beforeWrite(ttl);
       await whenFree(() => change(UPSERT, name, text, ttl ?? null));
     },
     delete: (name) => whenFree(() => change(DELETE, name)),
-    compareAndSet: (name, expected, text) =>
-      whenFree(() => {
+    async compareAndSet(name, expected, text, ttl) {
+      await beforeWrite(ttl);
+      return whenFree(() => {
         const changes =
           expected === undefined
-            ? change(INSERT_IF_ABSENT, name, text, null)
-            : change(UPDATE_IF_EQUAL, text, name, expected);
+            ? change(INSERT_IF_ABSENT, name, text, ttl ?? null)
+            : change(UPDATE_IF_EQUAL, text, ttl ?? null, name, expected);
         return changes === 1;
-      }),
+      });
+    },
   };
 }
 

@@ -148,7 +148,17 @@ for (const engine of engines) {
         expect(await store.compareAndSet(named("a"), "old", "new")).toBe(false);
         expect(await store.compareAndSet(named("a"), undefined, "newer")).toBe(true);
         await sleep(400);
-        expect(await store.getMany?.(["a", "b"].map(named))).toEqual(["newer", "new"]);
+        expect(await store.getMany?.(["a", "b"].map(named))).toEqual(["newer", "new"]); // without a ttl
+      });
+
+      test("with a ttl, what it sets expires", async () => {
+        const { store } = opened;
+        await store.set(named("b"), "old");
+        expect(await store.compareAndSet(named("a"), undefined, "new", 300)).toBe(true);
+        expect(await store.compareAndSet(named("b"), "old", "new", 300)).toBe(true);
+        expect(await store.getMany?.(["a", "b"].map(named))).toEqual(["new", "new"]);
+        await expect.poll(() => store.getMany?.(["a", "b"].map(named))).toEqual([undefined, undefined]);
+        await expect(store.compareAndSet(named("a"), undefined, "new", 0)).rejects.toThrow(TypeError);
       });
 
       test("of 20 at once, one sets", async () => {
