@@ -102,12 +102,14 @@ export class Agents implements AgentDirectory {
     }
     const isRevoked = async () => (await this.#documents.read([tombstone(agentRuntimeId)]))[0] !== undefined;
     if (await isRevoked()) return false;
-    await this.#documents.change<AgentDocument>(name, (known) => {
+    const decide = (known: AgentDocument | undefined): AgentDocument => {
       // A client that enrols again has the same key.
       const others = (known?.keys ?? []).filter(({ publicKey }) => publicKey.x !== key.publicKey.x);
       const keys = [key, ...others].filter(({ expiresAt }) => expiresAt > nowInSeconds());
       return { ...profile, keys: keys.slice(0, MOST_KEYS) };
-    });
+    };
+    const ttlOf = ({ keys }: AgentDocument) => millisecondsUntil(Math.max(...keys.map(({ expiresAt }) => expiresAt)));
+    await this.#documents.change(name, decide, ttlOf);
     if (await isRevoked()) return false; // meanwhile: no token leaves once a revocation is stored
     publishMinted(agentRuntimeId, profile, key, kid);
     return true;

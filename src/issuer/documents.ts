@@ -126,10 +126,12 @@ export class Documents {
    * Changes a document: reads, decides, compares and sets, and reads again where another process was faster. A document that an
    * older secret has sealed is sealed again.
    * @param decide gives the new document, or `undefined` to leave it; it is called again after each lost race
+   * @param ttlOf gives the ms until the new document is of no use; without it, the document stays
    */
   async change<T extends object>(
     name: string,
     decide: (document: T | undefined) => MaybePromise<T | undefined>,
+    ttlOf?: (document: T) => number,
   ): Promise<void> {
     const store = this.#store;
     const entry = this.#prefix + name;
@@ -144,9 +146,10 @@ export class Documents {
       const next = wanted ?? (text !== undefined && !this.#seal.isCurrent(entry, text) ? document : undefined);
       if (next === undefined) return;
       const sealed = this.#close(entry, next);
+      const ttl = ttlOf?.(next);
       const isSet = isStore(store)
-        ? await this.#call("compareAndSet", () => store.compareAndSet(entry, text, sealed), isBoolean)
-        : await this.#set(entry, sealed);
+        ? await this.#call("compareAndSet", () => store.compareAndSet(entry, text, sealed, ttl), isBoolean)
+        : await this.#set(entry, sealed, ttl);
       if (isSet !== false) return;
       await pause(Math.random() * Math.min(2 ** attempt, LONGEST_PAUSE));
     }

@@ -27,9 +27,9 @@ export class MemoryStore implements IssuerStore {
     this.#entries.delete(name);
   }
 
-  compareAndSet(name: string, expected: string | undefined, text: string): boolean {
+  compareAndSet(name: string, expected: string | undefined, text: string, ttl?: number): boolean {
     if (this.get(name) !== expected) return false;
-    this.set(name, text);
+    this.set(name, text, ttl);
     return true;
   }
 

@@ -20,8 +20,9 @@ export interface IssuerStore {
   delete(name: string): Awaitable<unknown>;
   /**
    * Sets an entry only if it holds the text `expected` (for `undefined`: only if there is none), as one step that no other
-   * process can come between. The entry then stays until it is deleted.
+   * process can come between.
+   * @param ttl milliseconds until the entry expires; without it, the entry stays, even if it had a ttl before
    * @returns whether it was set
    */
-  compareAndSet(name: string, expected: string | undefined, text: string): Awaitable<boolean>;
+  compareAndSet(name: string, expected: string | undefined, text: string, ttl?: number): Awaitable<boolean>;
 }

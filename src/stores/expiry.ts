@@ -15,12 +15,14 @@ export function checkTtl(ttl: number): void {
 
 /**
  * @param remove deletes at most `SWEEP_LIMIT` expired rows and returns how many there were
- * @returns a function to call before each write. It sweeps at the first write, and then once a minute, or at each write while
- * more rows are left
+ * @returns a function to call before each write, with its ttl, which it checks. It sweeps at the first write with a ttl, and then
+ * once a minute, or at each such write while more rows are left
  */
-export function createSweep(remove: () => number | Promise<number>): () => Promise<void> {
+export function createSweep(remove: () => number | Promise<number>): (ttl: number | undefined) => Promise<void> {
   let sweptAt = -Infinity;
-  return async () => {
+  return async (ttl) => {
+    if (ttl === undefined) return;
+    checkTtl(ttl);
     const now = monotonicNow();
     if (now - sweptAt < SWEEP_EVERY) return;
     sweptAt = now; // set first, so that other writes do not sweep meanwhile

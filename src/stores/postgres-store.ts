@@ -2,7 +2,8 @@
 
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
-import { checkTtl, createSweep, SWEEP_LIMIT } from "./expiry.js";
+import { checkErrorListener } from "./error-listener.js";
+import { createSweep, SWEEP_LIMIT } from "./expiry.js";
 
 /** What `postgresStore` needs of a pool of pg. */
 export interface PostgresPool {
@@ -29,50 +30,52 @@ const UNDEFINED_TABLE = "42P01";
  */
 const CREATE_TABLE = `
 DO $$ BEGIN
-  CREATE TABLE IF NOT EXISTS agent_identity_store (
+  CREATE TABLE IF NOT EXISTS agent_identity_auth (
     name text COLLATE "C" PRIMARY KEY,
     value text NOT NULL,
     expires_at timestamptz
   );
-  CREATE INDEX IF NOT EXISTS agent_identity_store_expires_at
-    ON agent_identity_store (expires_at) WHERE expires_at IS NOT NULL;
+  CREATE INDEX IF NOT EXISTS agent_identity_auth_expires_at
+    ON agent_identity_auth (expires_at) WHERE expires_at IS NOT NULL;
 EXCEPTION WHEN unique_violation OR duplicate_table OR duplicate_object THEN NULL;
 END $$`;
 
 const SELECT = `
-SELECT name, value FROM agent_identity_store
+SELECT name, value FROM agent_identity_auth
 WHERE name = ANY($1::text[]) AND (expires_at IS NULL OR expires_at > clock_timestamp())`;
 
 const UPSERT = `
-INSERT INTO agent_identity_store AS entry (name, value, expires_at)
+INSERT INTO agent_identity_auth AS entry (name, value, expires_at)
 VALUES ($1, $2, clock_timestamp() + $3::double precision * interval '1 millisecond')
 ON CONFLICT (name) DO UPDATE SET value = excluded.value, expires_at = excluded.expires_at`;
 
-const DELETE = "DELETE FROM agent_identity_store WHERE name = $1";
+const DELETE = "DELETE FROM agent_identity_auth WHERE name = $1";
 
 /** Replaces an expired row only. */
 const INSERT_IF_ABSENT = `${UPSERT} WHERE entry.expires_at <= clock_timestamp() RETURNING 1`;
 
 /** If another writer holds the row, Postgres waits for it and then compares again, in the isolation "read committed". */
 const UPDATE_IF_EQUAL = `
-UPDATE agent_identity_store SET value = $2, expires_at = NULL
-WHERE name = $1 AND value = $3 AND (expires_at IS NULL OR expires_at > clock_timestamp())
+UPDATE agent_identity_auth
+SET value = $2, expires_at = clock_timestamp() + $3::double precision * interval '1 millisecond'
+WHERE name = $1 AND value = $4 AND (expires_at IS NULL OR expires_at > clock_timestamp())
 RETURNING 1`;
 
 /** Skips rows that another process is writing or deleting at this moment. */
 const SWEEP = `
-DELETE FROM agent_identity_store WHERE name IN (
-  SELECT name FROM agent_identity_store WHERE expires_at <= clock_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED
+DELETE FROM agent_identity_auth WHERE name IN (
+  SELECT name FROM agent_identity_auth WHERE expires_at <= clock_timestamp() LIMIT $1 FOR UPDATE SKIP LOCKED
 ) RETURNING 1`;
 
 /**
- * A store in Postgres 9.5 or later, in the table `agent_identity_store`. The first call makes the table, in the first schema of
- * the `search_path`. Once a minute, a `set` with a ttl first deletes up to 1000 expired rows. The isolation has to be "read
+ * A store in Postgres 9.5 or later, in the table `agent_identity_auth`. The first call makes the table, in the first schema of
+ * the `search_path`. Once a minute, a write with a ttl first deletes up to 1000 expired rows. The isolation has to be "read
  * committed", which is the default.
  *
  * @param pool a `Pool` of pg 8, connected to the primary; closed by the application
  * @returns a store whose calls reject when a statement fails
- * @throws TypeError if it is not a pool. A single client of pg is refused too: the store would take part in its transactions
+ * @throws TypeError if it is not a pool, or a pool without a listener for "error". A single client of pg is refused too: the store
+ * would take part in its transactions
  *
  * @example
  * ```ts
@@ -83,6 +86,7 @@ DELETE FROM agent_identity_store WHERE name IN (
  */
 export function postgresStore(pool: PostgresPool): IssuerStore {
   if (!hasMethods("query")(pool) || hasMethods("getTypeParser")(pool)) throw new TypeError(EXPECTED);
+  checkErrorListener("postgresStore", pool, "pool");
 
   const runOnce = async (statement: string, values: unknown[]): Promise<unknown[]> => {
     const { rows } = Object(await pool.query(statement, values)) as { rows?: unknown };
@@ -103,7 +107,7 @@ export function postgresStore(pool: PostgresPool): IssuerStore {
     const texts = new Map(rows.map(({ name, value }) => [name, value]));
     return names.map((name) => texts.get(name));
   };
-  const sweep = createSweep(async () => (await run(SWEEP, [SWEEP_LIMIT])).length);
+  const beforeWrite = createSweep(async () => (await run(SWEEP, [SWEEP_LIMIT])).length);
 
   return {
     getMany,
@@ -111,20 +115,19 @@ export function postgresStore(pool: PostgresPool): IssuerStore {
       return (await getMany([name]))[0];
     },
     async set(name, text, ttl) {
-      if (ttl !== undefined) {
-        checkTtl(ttl);
-        await sweep();
-      }
+      await beforeWrite(ttl);
       await run(UPSERT, [name, text, ttl ?? null]);
     },
     async delete(name) {
       await run(DELETE, [name]);
     },
-    async compareAndSet(name, expected, text) {
+    async compareAndSet(name, expected, text, ttl) {
+      await beforeWrite(ttl);
+      const values = [name, text, ttl ?? null];
       const rows =
         expected === undefined
-          ? await run(INSERT_IF_ABSENT, [name, text, null])
-          : await run(UPDATE_IF_EQUAL, [name, text, expected]);
+          ? await run(INSERT_IF_ABSENT, values)
+          : await run(UPDATE_IF_EQUAL, [...values, expected]);
       return rows.length === 1;
     },
   };

@@ -2,6 +2,7 @@
 
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
+import { checkErrorListener } from "./error-listener.js";
 import { checkTtl } from "./expiry.js";
 
 /** What `redisStore` needs of node-redis 5 or 6: `createClient`, `createClientPool` and `createCluster` give it. */
@@ -30,8 +31,8 @@ export interface IoredisClient {
 
 /** `GET` gives `false` for an entry that is not there. `SET` also removes a ttl. */
 const COMPARE_AND_SET = `
-if redis.call("GET", KEYS[1]) ~= (ARGV[2] or false) then return 0 end
-redis.call("SET", KEYS[1], ARGV[1])
+if redis.call("GET", KEYS[1]) ~= (ARGV[3] or false) then return 0 end
+if ARGV[2] == "" then redis.call("SET", KEYS[1], ARGV[1]) else redis.call("SET", KEYS[1], ARGV[1], "PX", ARGV[2]) end
 return 1`;
 
 /**
@@ -42,7 +43,7 @@ return 1`;
  *
  * @param client node-redis 5 or 6, or ioredis 5 or 6; connected and closed by the application
  * @returns a store whose calls reject when a command fails
- * @throws TypeError if it is another client
+ * @throws TypeError if it is another client, or a node-redis without a listener for "error"
  *
  * @example
  * ```ts
@@ -65,15 +66,16 @@ export function redisStore(client: NodeRedisClient | IoredisClient): IssuerStore
       return replies.map(textOf);
     },
     async set(name, text, ttl) {
-      if (ttl === undefined) return redis.set(name, text);
-      checkTtl(ttl);
-      return redis.pSetEx(name, ttl, text);
+      if (ttl !== undefined) checkTtl(ttl);
+      const reply = await (ttl === undefined ? redis.set(name, text) : redis.pSetEx(name, ttl, text));
+      if (reply !== "OK") throw unexpected("SET");
     },
     async delete(name) {
-      await redis.del(name);
+      if (typeof (await redis.del(name)) !== "number") throw unexpected("DEL");
     },
-    async compareAndSet(name, expected, text) {
-      const args = expected === undefined ? [text] : [text, expected];
+    async compareAndSet(name, expected, text, ttl) {
+      if (ttl !== undefined) checkTtl(ttl);
+      const args = [text, String(ttl ?? ""), ...(expected === undefined ? [] : [expected])];
       const reply = await redis.eval(COMPARE_AND_SET, { keys: [name], arguments: args });
       if (reply !== 0 && reply !== 1) throw unexpected("EVAL");
       return reply === 1;
@@ -82,7 +84,10 @@ export function redisStore(client: NodeRedisClient | IoredisClient): IssuerStore
 }
 
 function asNodeRedis(client: NodeRedisClient | IoredisClient): NodeRedisClient {
-  if (isNodeRedis(client)) return client;
+  if (isNodeRedis(client)) {
+    checkErrorListener("redisStore", client, "client");
+    return client;
+  }
   if (!isIoredis(client)) {
     throw new TypeError(
       "redisStore: the argument must be a client of node-redis (createClient({ url })) or ioredis (new Redis(url))",

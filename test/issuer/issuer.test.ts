@@ -287,6 +287,19 @@ describe("an agent", () => {
     return { authorization: `AgentAssertion ${Buffer.from(JSON.stringify(envelope)).toString("base64url")}` };
   };
 
+  test.each([["agent-1"], [undefined]])("%s leaves the store when the last of its tokens ends", async (given) => {
+    const ttls: unknown[] = [];
+    const store = new TextStore();
+    store.before = (call, ...args) => {
+      if (String(args[0]).includes(":agent:")) ttls.push(args.at(call === "set" ? 2 : 3));
+    };
+    const issuer = await createIssuer({ store });
+    const { agentRuntimeId } = await issuer.mint({ ...somebody, agentRuntimeId: given, lifetime: 600 });
+    for (const lifetime of [9_000, 60]) await issuer.mint({ ...somebody, agentRuntimeId, lifetime });
+    const written = ttls.filter((ttl) => ttl !== undefined).map((ttl) => Math.round(Number(ttl) / 10_000));
+    expect(written).toEqual([60, 900, 900]);
+  });
+
   test("keeps the keys of its newest 8 tokens: each registers a task of its own, and its assertions pass", async () => {
     const issuer = await createIssuer({ store: new TextStore() });
     const url = await serve(issuer);

@@ -1,8 +1,8 @@
 /** The key endpoints of all deployments, which fail as planned, and a store of the issuer's that does too. */
 
 import type { RequestListener, ServerResponse } from "node:http";
+import type { IssuerStore } from "../../src/issuer.js";
 import type { SigningKey } from "../support/agents.js";
-import { TextStore } from "../support/text-store.js";
 import { isWithin, type Plan, type Random, type Span } from "./schedule.js";
 
 export type Clock = () => number;
@@ -77,12 +77,21 @@ export function createBackend(
 /** ms that a call of the store hangs: longer than it is waited for. */
 const HANGING_TIME = 5_000;
 
-/** In memory; it hangs and fails as planned. */
-export function createFaultyStore(faults: { hanging: Span[]; failing: Span[] }, clock: Clock): TextStore {
-  const store = new TextStore();
-  store.before = async () => {
+/** Hangs and fails as planned. */
+export function createFaultyStore(
+  store: IssuerStore,
+  faults: { hanging: Span[]; failing: Span[] },
+  clock: Clock,
+): IssuerStore {
+  const meetFaults = async () => {
     if (isWithin(faults.failing, clock())) throw new Error("the store is down");
     if (isWithin(faults.hanging, clock())) await new Promise((resolve) => setTimeout(resolve, HANGING_TIME).unref());
   };
-  return store;
+  return {
+    get: async (...args) => (await meetFaults(), store.get(...args)),
+    ...(store.getMany && { getMany: async (names) => (await meetFaults(), (await store.getMany?.(names)) ?? []) }),
+    set: async (...args) => (await meetFaults(), store.set(...args)),
+    delete: async (...args) => (await meetFaults(), store.delete(...args)),
+    compareAndSet: async (...args) => (await meetFaults(), store.compareAndSet(...args)),
+  };
 }

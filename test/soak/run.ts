@@ -4,6 +4,10 @@
  *     npm run soak                       3 minutes, with a new seed, which is printed
  *     npm run soak -- --seconds 30       the shortest run; it has everything in it
  *     npm run soak -- --seed 123         that schedule and those choices once more
+ *     npm run soak -- --store redis      the issuer's documents are in a real Redis; or postgres, or sqlite
+ *     npm run soak -- --issuer           AgentAssertions, registrations and revocations only: 15 s have everything in them
+ *
+ * The clients of the databases are those of the tests of stores: `npm --prefix test/stores ci`.
  *
  * A seed makes the schedule (faults, rotations, revocations) and the choices of every connection again. It does not make
  * keys, the machine's speed or the jitter of the server's back-off again.
@@ -28,7 +32,8 @@ import { createIssuer } from "../../src/issuer.js";
 import { createSigningKey } from "../support/agents.js";
 import { createBackend, createFaultyStore, FAULTS, type Deployment, type Served } from "./backend.js";
 import { JWKS_OPTIONS, Judge, type Judged } from "./judge.js";
-import { createRandom, DEPLOYMENTS, planDeployment, planStore, ROUND, type Random } from "./schedule.js";
+import { createRandom, DEPLOYMENTS, planDeployment, planStore, ROUND, STORE_ROUND, type Random } from "./schedule.js";
+import { openStore } from "./stores.js";
 import {
   agentOfToken,
   ALLOWED_ACCOUNT,
@@ -52,14 +57,22 @@ const MOST_HEAP_GROWTH = 16 * 2 ** 20;
 /** Fetches of one deployment in one cooldown: one for an unknown key id, and one for the age of the set. */
 const MOST_IN_COOLDOWN = 2;
 
-const { values } = parseArgs({ options: { seconds: { type: "string" }, seed: { type: "string" } } });
+const { values } = parseArgs({
+  options: {
+    seconds: { type: "string" },
+    seed: { type: "string" },
+    store: { type: "string", default: "memory" },
+    issuer: { type: "boolean", default: false },
+  },
+});
+const shortest = values.issuer ? STORE_ROUND : ROUND;
 const seconds = Number(values.seconds ?? 180);
 const seed = Number(values.seed ?? Math.floor(Math.random() * 1e9));
 if (!Number.isInteger(seed)) throw new RangeError("--seed must be an integer");
-if (!(seconds * 1_000 >= ROUND && seconds <= LONGEST_RUN)) {
-  throw new RangeError(`--seconds must be ${ROUND / 1_000} to ${LONGEST_RUN}`);
+if (!(seconds * 1_000 >= shortest && seconds <= LONGEST_RUN)) {
+  throw new RangeError(`--seconds must be ${shortest / 1_000} to ${LONGEST_RUN}`);
 }
-console.log(`soak of ${seconds} s, seed ${seed}`);
+console.log(`soak of ${seconds} s, seed ${seed}, store ${values.store}`);
 
 const duration = seconds * 1_000;
 let zero = Infinity;
@@ -119,7 +132,8 @@ subscribe("agent-identity-auth:jwks.fetch", (message) => {
 });
 
 // The server under test.
-const issuer = await createIssuer({ store: createFaultyStore(storeFaults, clock) });
+const place = await openStore(values.store);
+const issuer = await createIssuer({ store: createFaultyStore(place.store, storeFaults, clock) });
 const tokens: string[] = [];
 for (let i = 0; i < LASTING_AGENTS + duration / REVOKE_EVERY; i++) {
   tokens.push((await issuer.mint({ accountId: ALLOWED_ACCOUNT, chatgptUserId: "user-1", planType: "pro" })).token);
@@ -259,7 +273,9 @@ const judging = setInterval(() => {
 const bearers = deployments.map((_, d) => createBearerTraffic(deployments, d, refusedKey, startedAt));
 const assertions = createAssertionTraffic(agents.slice(0, LASTING_AGENTS), revocable, DEPLOYMENTS);
 await Promise.all([
-  ...bearers.flatMap((next, d) => Array.from({ length: 8 }, (_, i) => connect(`bearer ${d}.${i}`, 25, next))),
+  ...(values.issuer ? [] : bearers).flatMap((next, d) =>
+    Array.from({ length: 8 }, (_, i) => connect(`bearer ${d}.${i}`, 25, next)),
+  ),
   ...Array.from({ length: 10 }, (_, i) => connect(`assertions ${i}`, 30, assertions)),
   revokeInTurn(),
 ]);
@@ -275,18 +291,14 @@ const list = (counts: Map<string, number>) => Array.from(counts, ([name, number]
 console.log(`${total} requests in ${seconds} s, ${fetches} fetches of keys`);
 console.log(`sent: ${list(sent)}\noutcomes: ${list(outcomes)}\nfaults met: ${list(faultsMet)}`);
 
-const CLASSES = 29;
+const CLASSES = values.issuer ? 12 : 29;
 const revoked = [...judge.revocations.values()].filter(([, to]) => to < Infinity).length;
 if (revoked === 0) problems.push("no agent was revoked");
 if (sent.size < CLASSES) problems.push(`only ${sent.size} of ${CLASSES} classes of traffic were sent`);
-for (const name of Object.keys(FAULTS)) if (!faultsMet.has(name)) problems.push(`no fetch met the fault: ${name}`);
-for (const code of [
-  "keys_unavailable",
-  "directory_unavailable",
-  "key_untrusted",
-  "token_expired",
-  "signature_invalid",
-]) {
+for (const name of values.issuer ? [] : Object.keys(FAULTS))
+  if (!faultsMet.has(name)) problems.push(`no fetch met the fault: ${name}`);
+const ofBearers = ["keys_unavailable", "key_untrusted", "token_expired", "signature_invalid"];
+for (const code of ["directory_unavailable", ...(values.issuer ? ["task_invalid"] : ofBearers)]) {
   if (!outcomes.has(code)) problems.push(`nobody was told ${code}`);
 }
 if (growth > MOST_HEAP_GROWTH) problems.push(`the process holds ${(growth / 2 ** 20).toFixed()} MiB more than before`);
@@ -301,4 +313,5 @@ for (const [name, found] of checks) {
 }
 const failed = checks.filter(([, found]) => found.length > 0).length;
 console.log(`\nseed ${seed}\n${checks.length - failed} passed, ${failed} failed`);
+await place.close();
 process.exit(failed > 0 ? 1 : 0);

@@ -104,6 +104,9 @@ export function planDeployment(index: number, seed: number, duration: number): P
   return plan;
 }
 
+/** By then, the store has hung and has failed. */
+export const STORE_ROUND = 15_000;
+
 /** When the issuer's store hangs and when it fails, in turn. */
 export function planStore(seed: number, duration: number): { hanging: Span[]; failing: Span[] } {
   const random = createRandom(seed, "store");

@@ -1,15 +1,18 @@
 /** What a store does with a client that is not as it should be. Most of these are TypeErrors that say what is expected. */
 
+import type { EventEmitter } from "node:events";
 import { createRequire } from "node:module";
 import Keyv from "keyv";
 import { describe, expect, test } from "vitest";
 import { postgresStore, redisStore, sqliteStore, type IssuerStore, type SqliteDatabase } from "../../src/stores.js";
 
 const require = createRequire(import.meta.url);
-const { createClient } = require("redis") as { createClient: () => unknown };
+const { createClient } = require("redis") as { createClient: () => EventEmitter };
 const { Redis } = require("ioredis") as { Redis: new (options: object) => unknown };
-const { Pool, Client } = require("pg") as Record<"Pool" | "Client", new () => unknown>;
+const { Pool, Client } = require("pg") as Record<"Pool" | "Client", new () => EventEmitter>;
 const Libsql = require("libsql") as new (file: string) => SqliteDatabase;
+
+const ignore = () => undefined;
 
 const others = {
   undefined: undefined,
@@ -22,9 +25,9 @@ const others = {
   "a Keyv": new Keyv(),
 };
 const clients = {
-  "node-redis": createClient(),
+  "node-redis": createClient().on("error", ignore),
   ioredis: new Redis({ lazyConnect: true }),
-  "a pool of pg": new Pool(),
+  "a pool of pg": new Pool().on("error", ignore),
   "a client of pg": new Client(),
   libsql: new Libsql(":memory:"),
 };
@@ -58,6 +61,12 @@ describe.each(Object.entries(STORES))("%s", (_name, { create, takes, message }) 
   });
 });
 
+test("a client without a listener for errors is refused: a lost connection would end the process", () => {
+  const line = (name: string) => new RegExp(`would end the process: write ${name}\\.on\\("error", console\\.error\\)`);
+  expect(() => redisStore(createClient() as never)).toThrow(line("client"));
+  expect(() => postgresStore(new Pool() as never)).toThrow(line("pool"));
+});
+
 /** Each has the functions that are asked for, and gives something else. */
 const ANSWERS: [string, () => IssuerStore][] = [
   ["query() with a callback", () => postgresStore({ query: () => undefined } as never)],
@@ -81,6 +90,9 @@ test.each(ANSWERS)("%s: no answer is taken for an absence", async (_name, create
   await expect(create().get("a")).rejects.toThrow(/(Store: the argument must be|not of the expected type)/);
   await expect(create().getMany?.(["a"])).rejects.toThrow(/Store: the/);
   await expect(create().compareAndSet("a", undefined, "b")).rejects.toThrow(/Store: the/);
+  await expect(create().set("a", "b")).rejects.toThrow(/Store: the/);
+  await expect(create().set("a", "b", 1_000)).rejects.toThrow(/Store: the/);
+  await expect(create().delete("a")).rejects.toThrow(/Store: the/);
 });
 
 test("a call that hangs is made once", async () => {
@@ -109,4 +121,11 @@ test("a file that another process switches to WAL at the same moment is used all
     prepare: (sql) => db.prepare(sql),
   });
   expect(await store.compareAndSet("a", undefined, "b")).toBe(true);
+});
+
+test("a SQLite file loses no write with the power: each waits for the disk, whatever the client's default is", async () => {
+  const db = new Libsql(":memory:");
+  db.exec("PRAGMA synchronous = NORMAL");
+  await sqliteStore(db).set("a", "text");
+  expect(db.prepare("PRAGMA synchronous").all()).toEqual([{ synchronous: 2 }]);
 });

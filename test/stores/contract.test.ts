@@ -10,7 +10,7 @@ import { createJwksResolver } from "../../src/index.js";
 import { startBackend } from "../support/servers.js";
 import { engines, unavailable, type Opened } from "./engines.js";
 import type { Race, Result } from "./member.js";
-import { missingFor, startServer, type Server } from "./servers.js";
+import { missingFor, startServer, type Server } from "../support/databases.js";
 
 const PROCESSES = 6;
 const ROUNDS = 3;
@@ -18,12 +18,21 @@ const INCREMENTS = 25;
 
 for (const reason of unavailable) console.log(`SKIPPED: the tests of ${reason}`);
 
+let members: ChildProcess[];
+
+beforeAll(async () => {
+  members = await Promise.all(Array.from({ length: PROCESSES }, startMember));
+});
+afterAll(() => {
+  for (const member of members) member.kill();
+});
+
 for (const engine of engines) {
   const missing = missingFor(engine.server);
   if (missing !== undefined) console.log(`SKIPPED: the tests of ${engine.name}, because ${missing} is not installed`);
 
   describe.skipIf(missing !== undefined)(engine.name, () => {
-    let server: Server;
+    let server: Server = { url: "", stop: () => Promise.resolve() };
     let place: string;
     let opened: Opened;
     let tag: string;
@@ -40,8 +49,11 @@ for (const engine of engines) {
       tag = `{test-${++tests}}:`;
     });
     afterAll(async () => {
-      await opened.close();
-      await server.stop();
+      try {
+        await opened.close();
+      } finally {
+        await server.stop(); // also where nothing could be opened: it would outlive this process
+      }
     });
 
     test("an entry is absent, is set, is replaced and is deleted", async () => {
@@ -136,7 +148,17 @@ for (const engine of engines) {
         expect(await store.compareAndSet(named("a"), "old", "new")).toBe(false);
         expect(await store.compareAndSet(named("a"), undefined, "newer")).toBe(true);
         await sleep(400);
-        expect(await store.getMany?.(["a", "b"].map(named))).toEqual(["newer", "new"]);
+        expect(await store.getMany?.(["a", "b"].map(named))).toEqual(["newer", "new"]); // without a ttl
+      });
+
+      test("with a ttl, what it sets expires", async () => {
+        const { store } = opened;
+        await store.set(named("b"), "old");
+        expect(await store.compareAndSet(named("a"), undefined, "new", 300)).toBe(true);
+        expect(await store.compareAndSet(named("b"), "old", "new", 300)).toBe(true);
+        expect(await store.getMany?.(["a", "b"].map(named))).toEqual(["new", "new"]);
+        await expect.poll(() => store.getMany?.(["a", "b"].map(named))).toEqual([undefined, undefined]);
+        await expect(store.compareAndSet(named("a"), undefined, "new", 0)).rejects.toThrow(TypeError);
       });
 
       test("of 20 at once, one sets", async () => {
@@ -155,9 +177,9 @@ for (const engine of engines) {
     });
 
     test(`${PROCESSES} processes that start on an empty database make one entry, and lose no update`, async () => {
-      const members = await Promise.all(Array.from({ length: PROCESSES }, () => startMember(engine.name)));
       for (let round = 0; round < ROUNDS; round++) {
         const race: Race = {
+          engine: engine.name,
           place: await engine.createPlace(server.url),
           name: named(String(round)),
           increments: INCREMENTS,
@@ -217,11 +239,8 @@ for (const engine of engines) {
   });
 }
 
-async function startMember(engine: string): Promise<ChildProcess> {
-  const member = fork(join(import.meta.dirname, "member.ts"), [engine], {
-    execArgv: ["--no-warnings", "--import", "tsx"],
-  });
-  onTestFinished(() => void member.kill());
+async function startMember(): Promise<ChildProcess> {
+  const member = fork(join(import.meta.dirname, "member.ts"), { execArgv: ["--no-warnings", "--import", "tsx"] });
   await once(member, "message");
   return member;
 }

@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { onTestFinished, test } from "vitest";
 import { unavailable } from "./engines.js";
-import { missingFor, startServer, type ServerKind } from "./servers.js";
+import { missingFor, startServer, type ServerKind } from "../support/databases.js";
 
 const root = join(import.meta.dirname, "../..");
 const page = readFileSync(join(root, "docs/stores.md"), "utf8");
@@ -19,7 +19,7 @@ function check(code: string): string {
   });
   const file = join(directory, "block.ts");
   writeFileSync(file, code);
-  const compiler = join(root, "node_modules/typescript/bin/tsc");
+  const compiler = join(root, "node_modules/typescript7/bin/tsc");
   const options = "--ignoreConfig --noEmit --strict --module nodenext --target es2023 --types node --esModuleInterop";
   execFileSync(process.execPath, [compiler, ...options.split(" "), "--skipLibCheck", file], { stdio: "inherit" });
   return file;

@@ -12,7 +12,7 @@ import {
   type PostgresPool,
   type SqliteDatabase,
 } from "../../src/stores.js";
-import type { ServerKind } from "./servers.js";
+import type { ServerKind } from "../support/databases.js";
 
 const require = createRequire(import.meta.url);
 
@@ -118,7 +118,7 @@ const postgres: Engine = {
     return Promise.resolve({
       store: postgresStore(pool),
       async count(prefix) {
-        const { rows } = await pool.query("SELECT 1 FROM agent_identity_store WHERE starts_with(name, $1)", [prefix]);
+        const { rows } = await pool.query("SELECT 1 FROM agent_identity_auth WHERE starts_with(name, $1)", [prefix]);
         return rows.length;
       },
       close: () => pool.end(),
@@ -145,7 +145,7 @@ const sqlite = (name: string, Database: DatabaseConstructor): Engine => ({
     return Promise.resolve({
       store: sqliteStore(db),
       count: (prefix) => {
-        const rows = db.prepare("SELECT 1 FROM agent_identity_store WHERE substr(name, 1, ?) = ?");
+        const rows = db.prepare("SELECT 1 FROM agent_identity_auth WHERE substr(name, 1, ?) = ?");
         return Promise.resolve((rows.all(prefix.length, prefix) as unknown[]).length);
       },
       exec: (sql) => void db.exec(sql),

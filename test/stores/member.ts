@@ -3,6 +3,7 @@
 import { engineNamed } from "./engines.js";
 
 export interface Race {
+  engine: string;
   place: string;
   name: string;
   increments: number;
@@ -17,8 +18,6 @@ export interface Result {
   error?: string;
 }
 
-const engine = engineNamed(process.argv[2]);
-
 process.on("message", (race: Race) => {
   void run(race).then(
     (isFirst) => process.send?.({ isFirst } satisfies Result),
@@ -28,8 +27,8 @@ process.on("message", (race: Race) => {
 process.on("disconnect", () => process.exit());
 process.send?.("ready");
 
-async function run({ place, name, increments, at }: Race): Promise<boolean> {
-  const { store, ...opened } = await engine.open(place);
+async function run({ engine, place, name, increments, at }: Race): Promise<boolean> {
+  const { store, ...opened } = await engineNamed(engine).open(place);
   while (Date.now() < at);
   try {
     const isFirst = await store.compareAndSet(name, undefined, "0");

@@ -35,7 +35,7 @@ const POSTGRES = findPostgres();
 /** What has to be installed for it; `undefined` if it is. */
 export function missingFor(kind: ServerKind): string | undefined {
   if (kind === "postgres") return POSTGRES === undefined ? "postgresql" : undefined;
-  const installed = kind === "file" || spawnSync("redis-cli", ["--version"]).status === 0;
+  const installed = kind === "file" || spawnSync("redis-server", ["--version"]).status === 0;
   return installed ? undefined : "redis-server";
 }
 
@@ -45,13 +45,19 @@ export function startServer(kind: ServerKind): Promise<Server> {
   return kind === "postgres" ? startPostgres() : Promise.resolve(makeFolder());
 }
 
-export async function startRedis(args: string[] = []): Promise<RedisServer> {
+export async function startRedis(args: string[] = [], inCluster = false): Promise<RedisServer> {
   const directory = createFolder();
-  const port = await freePort();
-  const options = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory, ...args];
+  let port = 0;
+  let options: string[] = [];
   const start = () => spawn("redis-server", options, { stdio: ["ignore", "pipe", "inherit"] });
-  let redis = start();
-  for await (const chunk of redis.stdout) if (String(chunk).includes("Ready to accept connections")) break;
+  let redis = await onFreePort(async (free) => {
+    port = free;
+    options = ["--port", String(port), "--bind", "127.0.0.1", "--save", "", "--dir", directory, ...args];
+    if (inCluster) options.push("--cluster-enabled", "yes", "--cluster-port", String(await freePort()));
+    const started = start();
+    for await (const chunk of started.stdout) if (String(chunk).includes("Ready to accept connections")) return started;
+    return undefined;
+  });
   redis.stdout.resume();
   const command = (words: string) =>
     spawnSync("redis-cli", ["-p", String(port), ...words.split(" ")], { encoding: "utf8" }).stdout;
@@ -74,15 +80,19 @@ export async function startRedis(args: string[] = []): Promise<RedisServer> {
 }
 
 async function startRedisCluster(): Promise<Server> {
-  const start = async () => startRedis(["--cluster-enabled", "yes", "--cluster-port", String(await freePort())]);
-  const nodes = [await start(), await start(), await start()] as const;
-  const hosts = nodes.map(({ url }) => new URL(url).host);
-  execFileSync("redis-cli", ["--cluster", "create", ...hosts, "--cluster-yes"]);
-  const isUp = ({ url }: Server) => execFileSync("redis-cli", ["-u", url, "CLUSTER", "INFO"]).includes("state:ok");
-  while (!nodes.every(isUp)) await sleep(100);
+  const nodes = [await startRedis([], true), await startRedis([], true), await startRedis([], true)] as const;
   const stop = async () => {
     for (const node of nodes) await node.stop();
   };
+  const isUp = ({ url }: Server) => execFileSync("redis-cli", ["-u", url, "CLUSTER", "INFO"]).includes("state:ok");
+  try {
+    const hosts = nodes.map(({ url }) => new URL(url).host);
+    execFileSync("redis-cli", ["--cluster", "create", ...hosts, "--cluster-yes"]);
+    while (!nodes.every(isUp)) await sleep(100);
+  } catch (error) {
+    await stop(); // they would outlive this process
+    throw error;
+  }
   return { url: nodes[0].url, stop };
 }
 
@@ -94,13 +104,23 @@ export async function startPostgres(): Promise<DatabaseServer> {
   const bin = (name: string) => join(POSTGRES ?? "", name);
   const data = join(directory, "data");
   execFileSync(bin("initdb"), ["-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8", "--no-sync"], user);
-  const port = await freePort();
-  const settings = ["listen_addresses=127.0.0.1", `port=${port}`, `unix_socket_directories=${directory}`, "fsync=off"];
-  const postgres = spawn(bin("postgres"), ["-D", data, ...settings.flatMap((setting) => ["-c", setting])], {
-    ...user,
-    stdio: "ignore",
+  let port = 0;
+  const postgres = await onFreePort(async (free) => {
+    port = free;
+    const settings = [
+      "listen_addresses=127.0.0.1",
+      `port=${port}`,
+      `unix_socket_directories=${directory}`,
+      "fsync=off",
+    ];
+    const options = ["-D", data, ...settings.flatMap((setting) => ["-c", setting])];
+    const started = spawn(bin("postgres"), options, { ...user, stdio: "ignore" });
+    while (spawnSync(bin("pg_isready"), ["-h", "127.0.0.1", "-p", String(port)]).status !== 0) {
+      await sleep(100);
+      if (started.exitCode !== null) return undefined;
+    }
+    return started;
   });
-  while (spawnSync(bin("pg_isready"), ["-h", "127.0.0.1", "-p", String(port)]).status !== 0) await sleep(100);
   const url = `postgres://postgres@127.0.0.1:${port}/postgres`;
   return {
     url,
@@ -131,6 +151,15 @@ function signalTree({ pid = 0 }: ChildProcess, signal: NodeJS.Signals): void {
   process.kill(pid, signal);
   const { stdout } = spawnSync("pgrep", ["-P", String(pid)], { encoding: "utf8" });
   for (const child of stdout.split("\n").filter(Boolean)) process.kill(Number(child), signal);
+}
+
+/** Starts again on another port where a server has ended: another process can take a port before the server does. */
+async function onFreePort<T>(start: (port: number) => Promise<T | undefined>): Promise<T> {
+  for (let attempt = 0; attempt < 5; attempt++) {
+    const started = await start(await freePort());
+    if (started !== undefined) return started;
+  }
+  throw new Error("the server ends when it is started");
 }
 
 async function end(server: ChildProcess, signal: NodeJS.Signals, directory: string): Promise<void> {
