@@ -104,7 +104,9 @@ describe("a remembered token", () => {
   test("gets the refusal of the resolver at once, and passes again when the key is back", async () => {
     const { key, keys, verifier, token, identity } = await remembering();
     keys.key.mockReturnValue(unavailable);
+    keys.key.mockClear();
     expect(verifier.verify(token)).toBe(unavailable);
+    expect(keys.key).toHaveBeenCalledOnce();
     keys.key.mockReturnValue(key);
     expect(verifier.verify(token)).toBe(identity);
   });
@@ -139,7 +141,9 @@ describe("a remembered token", () => {
     keys.key.mockReturnValue(Promise.resolve(key));
     expect(await verifier.verify(token)).toBe(identity);
     keys.key.mockReturnValue(Promise.resolve(unavailable));
+    keys.key.mockClear();
     expect(await verifier.verify(token)).toBe(unavailable);
+    expect(keys.key).toHaveBeenCalledOnce();
     const atSignature = vi.fn();
     keys.key.mockReturnValue(Promise.resolve(createKey(atSignature)));
     expect(await verifier.verify(token)).not.toBe(identity);
