@@ -9,7 +9,6 @@ export default {
   coverageAnalysis: "perTest",
   ignoreStatic: true, // a mutant in a line that runs at import would need every test
   concurrency: 2,
-  timeoutMS: 20_000,
   // Outside of the project, so that other tools do not come across the copy of it.
   tempDirName: join(tmpdir(), "agent-identity-auth-stryker"),
   ignorePatterns: ["bench", "docs", "examples", "dist", "test/{codex,environments,mcp,package,soak,stores}"],
