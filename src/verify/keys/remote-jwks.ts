@@ -81,6 +81,7 @@ export class RemoteJwks implements InternalJwksResolver {
   /** The number of the newest fetch with a good answer. */
   #lastGoodFetch = 0;
   /** When an unknown `kid` last started a fetch, and the number of that fetch. */
+  // Stryker disable next-line ObjectLiteral: a window without a beginning is over, too
   #unknownKidWindow = { openedAt: -Infinity, fetchNumber: 0 };
   #lastError: string | null = null;
   /** Whether the process stood still during the last fetch. Its failure then says nothing about the endpoint. */
@@ -93,10 +94,10 @@ export class RemoteJwks implements InternalJwksResolver {
 
   /** The key for a `kid`: without a promise wherever the request need not wait. */
   key(kid: string): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
-    const set = this.#current;
     const age = this.#age();
+    const set = this.#mayServe(age) ? this.#current : undefined;
     const fetchesWhenAsked = this.#fetchesStarted;
-    if (set === undefined || !this.#mayServe(age)) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
+    if (set === undefined) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
     if (age >= this.#refreshAge && this.#backOff.remaining(monotonicNow()) === 0) void this.#refresh();
     const isStale = age >= this.#settings.cacheMaxAge;
     if (isStale && !this.#backOff.failing) return this.#keyAfterRefresh(kid, fetchesWhenAsked);
@@ -104,6 +105,7 @@ export class RemoteJwks implements InternalJwksResolver {
   }
 
   trusts(key: TrustedKey): boolean {
+    // Stryker disable next-line OptionalChaining: a key comes from a set, so there is one
     return this.#current?.keys.byKid.get(key.kid) === key;
   }
 
@@ -167,6 +169,7 @@ export class RemoteJwks implements InternalJwksResolver {
       if (this.#refreshing) continue;
       const now = monotonicNow();
       const windowRemaining = this.#unknownKidWindow.openedAt + this.#settings.cooldownDuration - now;
+      // Stryker disable next-line EqualityOperator: no request comes in the very moment in which the window ends
       if (windowRemaining > 0) {
         const windowHadGoodAnswer = this.#lastGoodFetch >= this.#unknownKidWindow.fetchNumber;
         return windowHadGoodAnswer ? this.#untrusted(kid) : this.#unavailable(kid, windowRemaining);
@@ -200,6 +203,7 @@ export class RemoteJwks implements InternalJwksResolver {
       return;
     }
     const adopted = this.#adoptStored(store);
+    // Stryker disable next-line ArrowFunction: undefined is no good answer, either
     if (await withDeadline(adopted, STORE_HEAD_START, () => false)) return;
     const fetched = this.#fetch();
     // The first good answer counts, and if one of the two fails, the other is waited for.
@@ -213,13 +217,16 @@ export class RemoteJwks implements InternalJwksResolver {
     const fetchNumber = ++this.#fetchesStarted;
     const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: () => this.#current?.keys });
     if ("error" in answer) {
+      // Stryker disable next-line EqualityOperator,BooleanLiteral: this fetch is not the good one, and no request waits for it any more
       if (fetchNumber < this.#lastGoodFetch) return false; // a later fetch has found the endpoint well
+      // Stryker disable next-line EqualityOperator: no deadline is late by exactly so much
       this.#stoodStill = ageOf(started) > timeoutDuration + STANDSTILL;
       if (this.#stoodStill) {
         // The next unknown `kid` may start a fetch at once.
         if (this.#unknownKidWindow.fetchNumber === fetchNumber) {
           this.#unknownKidWindow = { openedAt: -Infinity, fetchNumber };
         }
+        // Stryker disable next-line BooleanLiteral: those who wait start another refresh in either case
         return false;
       }
       this.#backOff.failed(monotonicNow(), answer.retryAfter);
@@ -230,10 +237,12 @@ export class RemoteJwks implements InternalJwksResolver {
     this.#stoodStill = false;
     this.#lastError = null;
     this.#lastGoodFetch = Math.max(fetchNumber, this.#lastGoodFetch);
+    // Stryker disable next-line BooleanLiteral: the set of the other process has ended this refresh already
     if (started.askedAt < (this.#current?.askedAt ?? -Infinity)) return true; // another process has asked since
     const set: DatedKeySet = { keys: answer.keySet, ...started };
     this.#replaceCurrent(set);
-    if (store) writeStoredKeySet(store, this.url, set, cacheMaxAge + staleIfErrorDuration);
+    // Stryker disable next-line ConditionalExpression: without a store the write fails, and its failure is ignored
+    if (store !== undefined) writeStoredKeySet(store, this.url, set, cacheMaxAge + staleIfErrorDuration);
     return true;
   }
 
