@@ -31,16 +31,18 @@ const DECIDING = [
 const args = process.argv.slice(2);
 const onlyChanged = args.includes("--changed");
 const files = onlyChanged ? changedFiles() : args;
-if (onlyChanged && files.length === 0) console.log("mutation: no file of src/protocol or src/verify has changed");
+if (onlyChanged && files.length === 0) console.log("mutation: no changed file of src/protocol or src/verify is known");
 else process.exitCode = [checkEdits(), runStryker()].every(Boolean) ? 0 : 1;
 
 /** Those that decide come first. */
 function changedFiles(): string[] {
-  const git = (...args: string[]) => spawnSync("git", args, { encoding: "utf8" }).stdout.trim();
-  const branchedAt = git("merge-base", "origin/main", "HEAD");
-  const base = branchedAt === "" || branchedAt === git("rev-parse", "HEAD") ? "HEAD~1" : branchedAt;
-  const changed = git("diff", "--name-only", "--diff-filter=d", base, "HEAD", "--", "src/protocol", "src/verify");
-  const names = changed.split("\n").filter((name) => name !== "");
+  const git = (...args: string[]) => spawnSync("git", args, { encoding: "utf8" });
+  const branchedAt = git("merge-base", "origin/main", "HEAD").stdout.trim();
+  const isBranch = branchedAt !== "" && branchedAt !== git("rev-parse", "HEAD").stdout.trim();
+  const range = `${isBranch ? branchedAt : "HEAD~1"}..HEAD`;
+  const diff = git("diff", "--name-only", "--diff-filter=d", range, "--", "src/protocol", "src/verify");
+  if (diff.status !== 0) console.log(`mutation: git cannot say what changed: ${diff.stderr.trim()}`);
+  const names = diff.stdout.split("\n").filter((name) => name !== "");
   return names.sort((a, b) => Number(DECIDING.includes(b)) - Number(DECIDING.includes(a)));
 }
 

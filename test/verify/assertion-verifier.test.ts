@@ -276,13 +276,14 @@ describe("assertion_invalid", () => {
 });
 
 test("a public key of Ed25519 is imported once, and nothing else is imported", () => {
-  const jwk = exportJwk(agent.publicKey);
-  for (const key of [jwk, agent.publicKey]) {
+  const { publicKey, privateKey } = createAgent("agent-1"); // no other test has imported its key
+  const jwk = exportJwk(publicKey);
+  for (const key of [jwk, publicKey]) {
     const imported = importAgentKey(key);
     expect(imported?.bytes.toString("base64url")).toBe(jwk.x);
     expect(importAgentKey(key)).toBe(imported);
   }
-  for (const key of [agent.privateKey, { ...jwk, x: "AA" }, { ...jwk, x: 1 }, signingKey.jwk, null]) {
+  for (const key of [privateKey, { ...jwk, x: "AA" }, { ...jwk, x: 1 }, signingKey.jwk, null]) {
     expect(importAgentKey(key)).toBeUndefined();
   }
 });
