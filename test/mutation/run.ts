@@ -3,19 +3,20 @@
  *
  * `npm run test:mutation`               all of src/protocol and src/verify: an hour or more on two cores
  * `npm run test:mutation -- FILE…`      these files
- * `npm run test:mutation -- --changed`  the files that the commits since origin/main touch, or else those of the last commit;
- *                                       at most two files and ten minutes, and it names what it leaves out
+ * `npm run test:mutation -- --changed`  the lines that the commits since origin/main change, or else those of the last commit,
+ *                                       for about ten minutes at most; it names what it leaves out
  */
 
 import { spawnSync } from "node:child_process";
-import { readFileSync, rmSync } from "node:fs";
+import { existsSync, readFileSync, rmSync } from "node:fs";
 import { EDITS } from "./edits.js";
 
 const HERE = "test/mutation";
 const STRYKER = `${HERE}/node_modules/@stryker-mutator/core/bin/stryker.js`;
 const REPORT = `${HERE}/report.json`;
-const MOST_FILES = 2;
-const LONGEST = 10 * 60_000;
+/** For `--changed`: how many lines are mutated, and for how many ms. */
+const MOST_LINES = 200;
+const LONGEST = 8 * 60_000;
 
 /** These decide who gets in. No mutant of them may survive without a reason beside the code. */
 const DECIDING = [
@@ -28,26 +29,44 @@ const DECIDING = [
   "src/verify/tokens/token-verifier.ts",
 ];
 
+interface Report {
+  files: Record<string, { mutants: { status: string }[] }>;
+}
+
 const args = process.argv.slice(2);
 const onlyChanged = args.includes("--changed");
-const files = onlyChanged ? changedFiles() : args;
-if (onlyChanged && files.length === 0) console.log("mutation: no changed file of src/protocol or src/verify is known");
+const all = ["src/protocol/**/*.ts", "src/verify/**/*.ts"];
+/** Patterns of Stryker: a file, or some lines of it as in `src/a.ts:3-7`. */
+const mutated = onlyChanged ? changedLines() : args.length > 0 ? args : all;
+const files = mutated.map((pattern) => pattern.split(":")[0] ?? "");
+if (mutated.length === 0) console.log("mutation: no changed line of src/protocol or src/verify is known");
 else process.exitCode = [checkEdits(), runStryker()].every(Boolean) ? 0 : 1;
 
-/** Those that decide come first. */
-function changedFiles(): string[] {
+/** The files that decide come first. */
+function changedLines(): string[] {
   const git = (...args: string[]) => spawnSync("git", args, { encoding: "utf8" });
   const branchedAt = git("merge-base", "origin/main", "HEAD").stdout.trim();
   const isBranch = branchedAt !== "" && branchedAt !== git("rev-parse", "HEAD").stdout.trim();
   const range = `${isBranch ? branchedAt : "HEAD~1"}..HEAD`;
-  const diff = git("diff", "--name-only", "--diff-filter=d", range, "--", "src/protocol", "src/verify");
+  const diff = git("diff", "--unified=0", "--diff-filter=d", range, "--", "src/protocol", "src/verify");
   if (diff.status !== 0) console.log(`mutation: git cannot say what changed: ${diff.stderr.trim()}`);
-  const names = diff.stdout.split("\n").filter((name) => name !== "");
-  return names.sort((a, b) => Number(DECIDING.includes(b)) - Number(DECIDING.includes(a)));
+  const lines = diff.stdout.split(/^\+\+\+ b\//m).slice(1);
+  const patterns = lines.flatMap((ofFile) =>
+    Array.from(ofFile.matchAll(/^@@ \S+ \+(\d+)(?:,(\d+))? @@/gm), ([, first, count = 1]) => {
+      return `${ofFile.split("\n")[0] ?? ""}:${first ?? ""}-${Number(first) + Number(count) - 1}`;
+    }),
+  );
+  const decides = (pattern: string) => DECIDING.some((file) => pattern.startsWith(file));
+  return patterns.filter((pattern) => lineCount(pattern) > 0).sort((a, b) => Number(decides(b)) - Number(decides(a)));
+}
+
+function lineCount(pattern: string): number {
+  const [, first, last] = /:(\d+)-(\d+)$/.exec(pattern) ?? [];
+  return Number(last) - Number(first) + 1;
 }
 
 function checkEdits(): boolean {
-  const rows = EDITS.filter(({ changes }) => files.length === 0 || changes.some(([f]) => files.includes(`src/${f}`)));
+  const rows = EDITS.filter(({ changes }) => mutated === all || changes.some(([f]) => files.includes(`src/${f}`)));
   if (rows.length === 0) return true;
   const tests = [...new Set(rows.flatMap(({ tests }) => tests))];
   if (verdictOfTests(tests) !== "passed") throw new Error("the tests must pass before anything is edited");
@@ -73,29 +92,26 @@ function verdictOfTests(tests: string[], edit?: string): "passed" | "failed" | "
 }
 
 function runStryker(): boolean {
-  const mutated = files.length === 0 ? ["src/protocol/**/*.ts", "src/verify/**/*.ts"] : files;
-  const chosen = onlyChanged ? mutated.slice(0, MOST_FILES) : mutated;
-  const leftOut = mutated.slice(chosen.length);
-  if (leftOut.length > 0)
-    console.log(`mutation: LEFT OUT, because more than ${MOST_FILES} files changed: ${leftOut.join(" ")}`);
+  let lines = 0;
+  const chosen = mutated.filter((pattern) => !onlyChanged || (lines += lineCount(pattern)) <= MOST_LINES);
+  const leftOut = mutated.filter((pattern) => !chosen.includes(pattern));
+  if (leftOut.length > 0) console.log(`mutation: LEFT OUT, of more than ${MOST_LINES} lines: ${leftOut.join(" ")}`);
+  if (chosen.length === 0) return true;
   rmSync(REPORT, { force: true });
   const run = spawnSync("node", [STRYKER, "run", `${HERE}/stryker.config.js`, "--mutate", chosen.join()], {
     stdio: "inherit",
     ...(onlyChanged && { timeout: LONGEST }),
   });
   if (run.error !== undefined) {
-    console.log(`mutation: NOT FINISHED in ten minutes: npm run test:mutation -- ${chosen.join(" ")}`);
+    console.log(`mutation: NOT FINISHED in time: npm run test:mutation -- ${chosen.join(" ")}`);
     return true;
   }
   if (run.status !== 0) return false;
-  const report = JSON.parse(readFileSync(REPORT, "utf8")) as {
-    files: Record<string, { mutants: { status: string }[] }>;
-  };
-  const survivors = Object.entries(report.files).filter(
-    ([name, { mutants }]) =>
-      DECIDING.includes(name) && mutants.some(({ status }) => /Survived|NoCoverage/.test(status)),
+  if (!existsSync(REPORT)) return true; // these lines have nothing that Stryker breaks
+  const report = JSON.parse(readFileSync(REPORT, "utf8")) as Report;
+  const failed = Object.entries(report.files).filter(
+    ([name, { mutants }]) => DECIDING.includes(name) && mutants.some(({ status }) => /Survived|NoCover/.test(status)),
   );
-  for (const [name] of survivors)
-    console.log(`mutation: kill the mutants of ${name}, or give a reason beside the code`);
-  return survivors.length === 0;
+  for (const [name] of failed) console.log(`mutation: kill the mutants of ${name}, or give a reason beside the code`);
+  return failed.length === 0;
 }
