@@ -1,4 +1,7 @@
-/** One `TokenVerifier` whose resolver changes its keys, and whose clock moves, while a signature is verified. */
+/**
+ * One `TokenVerifier` whose resolver changes its keys, and whose clock moves, while a signature is verified. The resolver is a
+ * stand-in, because no real one can be made to change in exactly that moment.
+ */
 
 import { createPublicKey } from "node:crypto";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
