@@ -224,6 +224,7 @@ export class RemoteJwks implements InternalJwksResolver {
       if (this.#stoodStill) {
         // The next unknown `kid` may start a fetch at once.
         if (this.#unknownKidWindow.fetchNumber === fetchNumber) {
+          // Stryker disable next-line ObjectLiteral: a window without a beginning is over, too
           this.#unknownKidWindow = { openedAt: -Infinity, fetchNumber };
         }
         // Stryker disable next-line BooleanLiteral: those who wait start another refresh in either case
