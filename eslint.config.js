@@ -41,6 +41,7 @@ export default defineConfig(
     "test/environments/node_modules/",
     "test/package/.block-*/",
     "test/mcp/", // its packages are not installed with the project; it checks its own types
+    "test/mutation/node_modules/",
     "test/stores/node_modules/",
   ]),
   js.configs.recommended,

@@ -8,5 +8,6 @@ export default defineConfig({
     // Files share a process, which spares most of the CPU time: a test puts back what it replaces, also when it fails.
     isolate: false,
     maxWorkers: 2,
+    execArgv: ["--disable-warning=AgentIdentityWarning"], // tests of outages would print hundreds
   },
 });

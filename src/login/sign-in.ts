@@ -3,10 +3,8 @@
 import type { AgentIdentity } from "../protocol/agent-identity.js";
 import type { AgentIdentityClaims } from "../protocol/claims.js";
 import { findLoginViolation } from "../protocol/login-restrictions.js";
-import { SILENT_ASKER } from "../verify/keys/key-asker.js";
 import { toVerifierError } from "../verify/outcome/errors.js";
 import { identityOrThrow } from "../verify/outcome/verdict.js";
-import { digestOf } from "../verify/tokens/token-verifier.js";
 import { identityFromRecord, type AgentRecord } from "./agent-record.js";
 import { AgentSession, type SessionIdentity } from "./agent-session.js";
 import { resolveConfig, type AuthConfig, type ResolvedConfig } from "./auth-config.js";
@@ -194,7 +192,7 @@ async function verifyToken(config: ResolvedConfig, token: string): Promise<Agent
       "this is a personal access token (at-…): an Agent Identity token, which is a JWT, is needed",
     );
   }
-  return identityOrThrow(await config.verifier.tokens.verify(token, digestOf(token), SILENT_ASKER), toVerifierError);
+  return identityOrThrow(await config.verifier.tokens.verify(token), toVerifierError);
 }
 
 /** Base64 of PKCS#8, if it is what it should be: the first call that signs with the key checks that. */

@@ -84,9 +84,9 @@ export function findClaimFailure(
   if (payload["iss"] !== expected.issuer) return "issuer_invalid";
   if (payload["aud"] !== expected.audience) return "audience_invalid";
   if (!claimsAreWellFormed(payload)) return "claims_invalid";
-  const { iat, exp, nbf } = payload as unknown as AgentIdentityClaims;
+  const { iat, exp, nbf = 0 } = payload as unknown as AgentIdentityClaims;
   if (hasExpired(exp, expected.clockTolerance, now)) return "token_expired";
-  if (nbf !== undefined && nbf > now + expected.clockTolerance) return "token_not_yet_valid";
+  if (nbf > now + expected.clockTolerance) return "token_not_yet_valid";
   if (expected.maxTokenAge !== undefined) {
     if (iat > now + expected.clockTolerance) return "token_not_yet_valid";
     if (isTooOld(iat, expected, now)) return "token_expired";
@@ -95,8 +95,12 @@ export function findClaimFailure(
 }
 
 /** Of a token issued at `iat`: whether `maxTokenAge` has gone by since, with the tolerance added. All in seconds. */
-export function isTooOld(iat: number, { maxTokenAge, clockTolerance }: ClaimExpectations, now: number): boolean {
-  return maxTokenAge !== undefined && now - iat > maxTokenAge + clockTolerance;
+export function isTooOld(
+  iat: number,
+  { maxTokenAge = Infinity, clockTolerance }: ClaimExpectations,
+  now: number,
+): boolean {
+  return now - iat > maxTokenAge + clockTolerance;
 }
 
 /** RFC 7519 §4.1.4: not accepted "on or after" `exp`, here with the tolerance added. All in seconds. */

@@ -2,7 +2,7 @@
 
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
-import { checkErrorListener } from "./error-listener.js";
+import { warnWithoutErrorListener } from "./error-listener.js";
 import { createSweep, SWEEP_LIMIT } from "./expiry.js";
 
 /** What `postgresStore` needs of a pool of pg. */
@@ -86,7 +86,7 @@ DELETE FROM agent_identity_auth WHERE name IN (
  */
 export function postgresStore(pool: PostgresPool): IssuerStore {
   if (!hasMethods("query")(pool) || hasMethods("getTypeParser")(pool)) throw new TypeError(EXPECTED);
-  checkErrorListener("postgresStore", pool, "pool");
+  warnWithoutErrorListener("postgresStore", pool, "pool");
 
   const runOnce = async (statement: string, values: unknown[]): Promise<unknown[]> => {
     const { rows } = Object(await pool.query(statement, values)) as { rows?: unknown };

@@ -2,7 +2,7 @@
 
 import type { IssuerStore } from "../protocol/issuer-store.js";
 import { hasMethods } from "../protocol/options.js";
-import { checkErrorListener } from "./error-listener.js";
+import { warnWithoutErrorListener } from "./error-listener.js";
 import { checkTtl } from "./expiry.js";
 
 /** What `redisStore` needs of node-redis 5 or 6: `createClient`, `createClientPool` and `createCluster` give it. */
@@ -85,7 +85,7 @@ export function redisStore(client: NodeRedisClient | IoredisClient): IssuerStore
 
 function asNodeRedis(client: NodeRedisClient | IoredisClient): NodeRedisClient {
   if (isNodeRedis(client)) {
-    checkErrorListener("redisStore", client, "client");
+    warnWithoutErrorListener("redisStore", client, "client");
     return client;
   }
   if (!isIoredis(client)) {

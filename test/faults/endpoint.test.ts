@@ -86,7 +86,7 @@ describe.each(FAILURES)("an endpoint that is %s", (_, answer, lastError) => {
     }
     expect(process.memoryUsage().rss - before).toBeLessThan(100 * 2 ** 20);
     expect(backend.fetches).toBe(1);
-    expect(verifier.jwks.status()).toMatchObject({ kids: [], fetchedAt: null, ...failed });
+    expect(verifier.jwks.status()).toMatchObject({ kids: [], fetchedAt: null, stale: false, ...failed });
 
     backend.answer = undefined;
     clock.advance(30_000);

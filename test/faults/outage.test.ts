@@ -110,6 +110,16 @@ describe("ready", () => {
     expect(backend.fetches).toBe(3);
   });
 
+  test("fetches from cacheMaxAge on, when the set is stale", async () => {
+    const clock = takeOverClock();
+    const { backend, verifier } = await startProtectedApi();
+    await verifier.jwks.ready();
+    clock.advance(minutes(10));
+    expect(verifier.jwks.status().stale).toBe(true);
+    await verifier.jwks.ready();
+    expect(backend.fetches).toBe(2);
+  });
+
   test("resolves in an outage while a set is within its ceiling", async () => {
     const clock = takeOverClock();
     const { backend, verifier, valid } = await startProtectedApi();
@@ -120,6 +130,17 @@ describe("ready", () => {
     clock.advance(minutes(1));
     await expect(verifier.jwks.ready()).rejects.toMatchObject({ code: "keys_unavailable" });
   });
+});
+
+test("a set that reaches its ceiling while an unknown kid is asked for serves no longer", async () => {
+  const clock = takeOverClock();
+  const { backend, valid, unavailable } = await startProtectedApi({ cacheMaxAge: 100, staleIfErrorDuration: 0 });
+  await valid();
+  backend.answer = (req, res) => {
+    clock.advance(100);
+    dead(req, res);
+  };
+  await unavailable(mint({}, createSigningKey("key-2")));
 });
 
 test("an unknown kid respects the back-off that another fetch has started", async () => {

@@ -2,7 +2,7 @@ import { fork } from "node:child_process";
 import { once } from "node:events";
 import { setTimeout as sleep } from "node:timers/promises";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
-import { createVerifier, type Fetch } from "../../src/index.js";
+import { createVerifier, type Fetch, type JwksOptions } from "../../src/index.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { sendJson, startBackend } from "../support/servers.js";
 import { takeOverClock, type TestClock } from "../support/clock.js";
@@ -40,9 +40,9 @@ const bothClocks: Move = (clock, by) => {
 };
 
 /** An API whose clocks move on by so many ms during each fetch, which then hangs. */
-async function startSleeper(by = LATEST + 1, move = bothClocks) {
+async function startSleeper(by = LATEST + 1, move = bothClocks, jwks: JwksOptions = {}) {
   const clock = takeOverClock();
-  const api = await startProtectedApi({ timeoutDuration: TIMEOUT });
+  const api = await startProtectedApi({ timeoutDuration: TIMEOUT, ...jwks });
   const hang = () => {
     move(clock, by);
   };
@@ -50,7 +50,7 @@ async function startSleeper(by = LATEST + 1, move = bothClocks) {
     api.backend.answer = undefined;
     hang();
   };
-  return { ...api, hang, hangOnce };
+  return { ...api, clock, hang, hangOnce };
 }
 
 describe("a deadline that fires late", () => {
@@ -107,6 +107,22 @@ describe("a deadline that fires late", () => {
     await invalid(mint({}, createSigningKey("key-3")));
     expect(backend.fetches).toBe(3);
   });
+});
+
+test("a refresh that stands still ends no window of an unknown kid", async () => {
+  const sleeper = await startSleeper(LATEST + 1, bothClocks, { cacheMaxAge: 4_000 });
+  const { backend, verifier, clock, valid, invalid, hangOnce } = sleeper;
+  const junk = (kid: string) => mint({}, { ...signingKey, kid });
+  await valid();
+  await invalid(junk("a")); // opens the window, by fetch 2
+  clock.advance(2_000);
+  backend.answer = hangOnce;
+  await valid(); // starts the refresh in the background, which is fetch 3
+  await sleep(TIMEOUT + 100);
+  await verifier.jwks.ready();
+  await invalid(junk("b")); // meets another refresh, whose answer decides
+  await invalid(junk("c"));
+  expect(backend.fetches).toBe(4);
 });
 
 describe("an HTTP cache on the way is not asked", () => {

@@ -27,8 +27,7 @@ function connect() {
   const redis = createClient({ url: redisUrl, disableOfflineQueue: true });
   if (listens) redis.on("error", ignore);
   redis.connect().catch(ignore); // not awaited: the verifier starts without Redis as well
-  const ownStore = { get: (name) => redis.get(name), set: (name, text, ttl) => redis.pSetEx(name, ttl, text) };
-  return listens ? redisStore(redis) : ownStore; // redisStore refuses a client without a listener
+  return redisStore(redis);
 }
 
 const verifier = createVerifier(baseUrl, { jwks: { ...jwks, store }, tokenCache: false });

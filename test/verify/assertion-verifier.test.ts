@@ -1,5 +1,5 @@
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
-import { generateKeyPairSync } from "node:crypto";
+import { createPrivateKey, generateKeyPairSync } from "node:crypto";
 import { IncomingMessage, ServerResponse } from "node:http";
 import { Socket } from "node:net";
 import express from "express";
@@ -11,6 +11,7 @@ import {
   type AgentIdentityAuthOptions,
 } from "../../src/index.js";
 import { exportJwk } from "../../src/protocol/jwk.js";
+import { importAgentKey } from "../../src/verify/assertions/agent-keys.js";
 import { mint, now, signingKey } from "../support/agents.js";
 import {
   assertion,
@@ -246,10 +247,25 @@ describe("assertion_invalid", () => {
 
   test("an unknown agent costs a verification, as a known one does", async () => {
     const ask = await start();
-    for (const authorization of [assertion(impostor), assertion(stranger)]) {
+    // The key that stands in for the key of an unknown agent is the example of RFC 8037, whose private half is public.
+    const jwk = { kty: "OKP", crv: "Ed25519", x: "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo" };
+    const d = "nWGxne_9WmC6hEr0kuwsxERJxWl7MmkZcDusAxyuf2A";
+    const nobody = { id: "nobody", privateKey: createPrivateKey({ key: { ...jwk, d }, format: "jwk" }) };
+    for (const authorization of [impostor, stranger, nobody, nobody].map((each) => assertion(each))) {
       const jobs = watchSignatureJobs();
       expect(verdict(await ask(authorization))).toBe("401 assertion_invalid");
       expect(jobs).toEqual({ started: 1, calledBack: 1 });
+    }
+  });
+
+  test("an agent is valid up to the second before its expiresAt", async () => {
+    takeOverClock(); // it stands still
+    for (const [end, expected] of [
+      [now() + 1, "accepted"],
+      [now(), "401 assertion_invalid"],
+    ] as const) {
+      const ask = await start(createDirectory(createAgent("agent-1", { ...agent.entry, expiresAt: end })));
+      expect(verdict(await ask(assertion(agent)))).toBe(expected);
     }
   });
 
@@ -257,6 +273,19 @@ describe("assertion_invalid", () => {
     const ask = await start();
     expect(verdict(await ask(assertion(agent), { "ChatGPT-Account-ID": "acct-1" }))).toBe("accepted");
   });
+});
+
+test("a public key of Ed25519 is imported once, and nothing else is imported", () => {
+  const { publicKey, privateKey } = createAgent("agent-1"); // no other test has imported its key
+  const jwk = exportJwk(publicKey);
+  for (const key of [jwk, publicKey]) {
+    const imported = importAgentKey(key);
+    expect(imported?.bytes.toString("base64url")).toBe(jwk.x);
+    expect(importAgentKey(key)).toBe(imported);
+  }
+  for (const key of [privateKey, { ...jwk, x: "AA" }, { ...jwk, x: 1 }, signingKey.jwk, null]) {
+    expect(importAgentKey(key)).toBeUndefined();
+  }
 });
 
 test("any one byte that is tampered with is found, although the signature is remembered", async () => {

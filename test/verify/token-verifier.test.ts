@@ -283,11 +283,20 @@ test("an operator finds in the cause what was asked and what was found", async (
     code: "key_untrusted",
     cause: {
       jwksUrl: verifier.jwks.url,
+      reason: `no trusted key has the kid stranger${"x".repeat(200)}`,
       kid: `stranger${"x".repeat(200)}`,
       kids: ["key-1"],
       keySetAge: expect.any(Number) as number,
     },
   });
+});
+
+test("an operator finds in the cause why there are no keys", async () => {
+  const backend = await startBackend();
+  backend.answer = (_req, res) => res.writeHead(500).end();
+  const verifier = createVerifier(backend.baseUrl, { jwks: {} });
+  const cause = { reason: "status 500", kid: "key-1", kids: [] };
+  await expect(verifier.verify(mint())).rejects.toMatchObject({ code: "keys_unavailable", cause });
 });
 
 test("what others have written is fit for a log: 256 characters, and none that controls a terminal", async () => {

@@ -25,6 +25,7 @@ export function requireNodeRequest(source: unknown): asserts source is Credentia
 
 /** The index of an `Authorization` header's name in `rawHeaders`; its value follows it. -1 if there is none. */
 export function findAuthorization(rawHeaders: readonly string[], from = 0): number {
+  // Stryker disable next-line EqualityOperator: behind the last entry there is no name
   for (let i = from; i < rawHeaders.length; i += 2) {
     const name = rawHeaders[i];
     if (name?.length === "authorization".length && name.toLowerCase() === "authorization") return i;

