@@ -123,7 +123,7 @@ test("two headers of a fetch Request are read", () => {
   });
   expect(credentialsOfRequest({ headers: new Headers() }).headers).toStrictEqual({
     authorization: undefined,
-    "chatgpt-account-id": undefined,
+    "x-openai-agent-assertion": undefined,
   });
 });
 

@@ -5,6 +5,7 @@
 
 import { createPublicKey } from "node:crypto";
 import { describe, expect, onTestFinished, test, vi } from "vitest";
+import { SILENT_ASKER } from "../../src/verify/keys/key-asker.js";
 import { CODEX_AUDIENCE, CODEX_ISSUER } from "../../src/protocol/claims.js";
 import type { InternalJwksResolver } from "../../src/verify/keys/jwks-resolver.js";
 import type { TrustedKey } from "../../src/verify/keys/key-set.js";
@@ -100,7 +101,7 @@ describe("a remembered token", () => {
   test("passes at once, and is found by its digest", async () => {
     const { keys, verifier, token, identity } = await remembering();
     expect(verifier.verify(token)).toBe(identity);
-    expect(keys.key).toHaveBeenLastCalledWith("key-1");
+    expect(keys.key).toHaveBeenLastCalledWith("key-1", SILENT_ASKER);
     expect(verifier.remembered(digestOf(token))).toBe(identity);
   });
 
