@@ -42,6 +42,7 @@ export default defineConfig(
     "test/package/.block-*/",
     "test/mcp/", // its packages are not installed with the project; it checks its own types
     "test/mutation/node_modules/",
+    "test/runtimes/node_modules/",
     "test/stores/node_modules/",
   ]),
   js.configs.recommended,
@@ -94,6 +95,10 @@ export default defineConfig(
     files: ["**/*.{js,cjs,mjs}"],
     extends: [tseslint.configs.disableTypeChecked],
     languageOptions: { globals: { URL: "readonly", process: "readonly", console: "readonly" } },
+  },
+  {
+    files: ["test/runtimes/*.js"],
+    languageOptions: { globals: { Bun: "readonly", Deno: "readonly", Response: "readonly" } },
   },
   {
     files: ["bench/**"],

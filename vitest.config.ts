@@ -4,7 +4,14 @@ export default defineConfig({
   test: {
     testTimeout: 30_000,
     include: ["test/**/*.test.ts"],
-    exclude: ["test/codex/**", "test/package/**", "test/stores/**", "test/mcp/**", "**/node_modules/**"],
+    exclude: [
+      "test/codex/**",
+      "test/package/**",
+      "test/stores/**",
+      "test/mcp/**",
+      "test/runtimes/**",
+      "**/node_modules/**",
+    ],
     // Files share a process, which spares most of the CPU time: a test puts back what it replaces, also when it fails.
     isolate: false,
     maxWorkers: 2,

@@ -1,6 +1,7 @@
 /** Where credentials are kept: Codex's own `auth.json`, compatible both ways, and the memory of this process. */
 
 import { isJsonObject, type JsonObject } from "../protocol/encoding.js";
+import { warn } from "../runtime/warn.js";
 import { parseAgentRecord, type AgentRecord } from "./agent-record.js";
 import { authFilePath, invalidAuthFile, readAuthFile, removeAuthFile, writeAuthFile } from "./auth-file.js";
 import { requireCodexHome } from "./codex-home.js";
@@ -103,5 +104,5 @@ const warnedOf = new Set<string>();
 function warnIfOthersCanRead(path: string, mode: number): void {
   if ((mode & 0o077) === 0 || process.platform === "win32" || warnedOf.has(path)) return;
   warnedOf.add(path);
-  process.emitWarning(`other users of this machine may read ${path}: run chmod 600 on it`, "AgentIdentityWarning");
+  warn(`other users of this machine may read ${path}: run chmod 600 on it`);
 }

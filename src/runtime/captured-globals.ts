@@ -4,8 +4,10 @@
  * fake clocks and mocks need it.
  */
 
-import { performance } from "node:perf_hooks";
 import * as timers from "node:timers";
+
+// Older Cloudflare Workers have no node:perf_hooks.
+const { performance } = globalThis;
 
 /** The promise that every `async` function gives, whatever the global `Promise` is. */
 export const IntrinsicPromise = anAsyncFunction().constructor as PromiseConstructor;

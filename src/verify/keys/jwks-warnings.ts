@@ -1,6 +1,6 @@
 /** Tells the operator of trouble with the keys: once, and never per request. */
 
-import process from "node:process";
+import { warn } from "../../runtime/warn.js";
 
 /** What a warning says. Nothing of a request is in it. */
 interface Trouble {
@@ -48,8 +48,4 @@ export class JwksWarnings {
       `a token was refused because ${url} does not have its key. It has ${kids.slice(0, NAMED_KIDS).join(", ")}${more}. Compare the base URL with the backend that issues the tokens`,
     );
   }
-}
-
-function warn(message: string): void {
-  process.emitWarning(message, "AgentIdentityWarning");
 }
