@@ -11,7 +11,13 @@ export default {
   concurrency: 2,
   // Outside of the project, so that other tools do not come across the copy of it.
   tempDirName: join(tmpdir(), "agent-identity-auth-stryker"),
-  ignorePatterns: ["bench", "docs", "examples", "dist", "test/{codex,environments,mcp,package,soak,stores}"],
+  ignorePatterns: [
+    "bench",
+    "docs/api",
+    "examples",
+    "dist",
+    "test/{codex,environments,mcp,package,runtimes,soak,stores}",
+  ],
   reporters: ["clear-text", "json"],
   jsonReporter: { fileName: "test/mutation/report.json" },
   clearTextReporter: { allowColor: false, logTests: false, reportTests: false },

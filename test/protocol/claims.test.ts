@@ -2,6 +2,7 @@
 
 import { expect, test } from "vitest";
 import {
+  agentClaimsAreWellFormed,
   canonicalPlanType,
   CODEX_AUDIENCE,
   CODEX_ISSUER,
@@ -82,4 +83,18 @@ test("a remembered token expires, and gets too old, at the same second", () => {
 
 test("Codex's aliases of plans are mapped, and other plans are kept", () => {
   expect(["hc", "education", "pro"].map(canonicalPlanType)).toEqual(["enterprise", "edu", "pro"]);
+});
+
+test.each([
+  "agent_runtime_id",
+  "agent_private_key",
+  "account_id",
+  "chatgpt_user_id",
+  "plan_type",
+  "chatgpt_account_is_fedramp",
+])("an agent record without %s is not well-formed", (name) => {
+  const record: Record<string, unknown> = CLAIMS;
+  expect(agentClaimsAreWellFormed(record)).toBe(true);
+  expect(agentClaimsAreWellFormed({ ...record, iat: undefined, exp: "never" })).toBe(true);
+  expect(agentClaimsAreWellFormed({ ...record, [name]: undefined })).toBe(false);
 });
