@@ -15,7 +15,8 @@ const NAMED_KIDS = 8;
 export class JwksWarnings {
   #isOutage = false;
   #isStale = false;
-  #toldOfKids: readonly string[] | undefined;
+  /** The kids of the set that the last warning was about. */
+  #toldOfKids = "";
 
   keysUnavailable({ url, reason }: Trouble): void {
     if (this.#isOutage) return;
@@ -41,8 +42,8 @@ export class JwksWarnings {
 
   /** @param kids of the set: each set is told of once */
   kidUnknown(url: string, kids: readonly string[]): void {
-    if (this.#toldOfKids === kids) return;
-    this.#toldOfKids = kids;
+    if (this.#toldOfKids === kids.join()) return;
+    this.#toldOfKids = kids.join();
     const more = kids.length > NAMED_KIDS ? ` and ${kids.length - NAMED_KIDS} more` : "";
     warn(
       `a token was refused because ${url} does not have its key. It has ${kids.slice(0, NAMED_KIDS).join(", ")}${more}. Compare the base URL with the backend that issues the tokens`,
