@@ -1,12 +1,13 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
-import { createServer } from "node:http";
+import { createServer, type IncomingMessage } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { expect, onTestFinished, test } from "vitest";
+import { WebSocket } from "ws";
 import { loadAuth, loginWithAccessToken } from "../../src/login.js";
 import { createCodexHome } from "../support/homes.js";
 import { redisIsInstalled, startRedis } from "../support/redis.js";
@@ -103,7 +104,17 @@ test("npm start is that", () => {
   expect(scripts["start"]).toBe("npm run --silent build && tsx scripts/try.ts");
 });
 
-const SERVERS = ["express", "fastify", "hono", "koa", "mcp-server", "node-http"];
+const SERVERS = [
+  "express",
+  "fastify",
+  "hono",
+  "koa",
+  "mcp-server",
+  "node-http",
+  "people-and-agents",
+  "rate-limit",
+  "reverse-proxy",
+];
 
 test.each(SERVERS)(
   "examples/%s.ts: its curl lines get in, no one without the token does, and Ctrl-C ends it cleanly",
@@ -123,6 +134,52 @@ test.each(SERVERS)(
     await example.ends();
   },
 );
+
+test("examples/rate-limit.ts: the sixth request of an agent in a minute is 429", async () => {
+  const [line = ""] = curlLines(await start("examples/rate-limit.ts").prints(/http:\/\/\S+\n/));
+  const statuses = [];
+  for (let i = 0; i < 6; i++) statuses.push(/^HTTP\/1.1 (\d+)/.exec(await paste(line))?.[1]);
+  expect(statuses).toEqual(["200", "200", "200", "200", "200", "429"]);
+});
+
+test("examples/people-and-agents.ts: each kind of credentials has its judge, and a 401 names both", async () => {
+  const output = await start("examples/people-and-agents.ts").prints(/http:\/\/\S+\n/);
+  const url = /http:\S+/.exec(output)?.[0] ?? "";
+  const ask = (authorization: string) => fetch(url, { headers: { authorization } });
+  const basic = (text: string) => `Basic ${Buffer.from(text).toString("base64")}`;
+  expect(await (await ask(basic("ann:correct horse"))).json()).toEqual({ caller: "ann" });
+  const both = 'Bearer realm="agent-identity", Basic realm="people"';
+  expect((await fetch(url)).headers.get("www-authenticate")).toBe(both);
+  expect((await ask(basic("ann:wrong"))).headers.get("www-authenticate")).toBe(both);
+  const badToken = await ask("Bearer abc");
+  expect([badToken.status, badToken.headers.get("www-authenticate")]).toEqual([
+    401,
+    expect.stringMatching(/^Bearer .*error="invalid_token"/),
+  ]);
+});
+
+test("examples/reverse-proxy.ts: a caller cannot say who it is, and the service sees no token", async () => {
+  const [line = ""] = curlLines(await start("examples/reverse-proxy.ts").prints(/http:\/\/\S+\n/));
+  const forged = ["X-Agent-Id: somebody", "X_Agent_Id: somebody", "x-agent-id: somebody"];
+  for (const header of forged) {
+    const answer = await paste(line.replace("curl ", `curl -H '${header}' `));
+    expect(answer).toMatch(/\{"agent":"agent-[0-9a-f-]{36}"\}$/);
+  }
+});
+
+test("examples/web-socket.ts: an agent gets its connection, and others a 401 on the socket", async () => {
+  const output = await start("examples/web-socket.ts").prints(/ws:\/\/\S+\n/);
+  const [, headerFile = "", url = ""] = /header of (\S+) to (\S+)/.exec(output) ?? [];
+  const [, authorization = ""] = /^Authorization: (.*)$/m.exec(readFileSync(headerFile, "utf8")) ?? [];
+  const client = new WebSocket(url, { headers: { authorization } });
+  const [message] = (await once(client, "message")) as [Buffer];
+  expect(message.toString()).toMatch(/^hello, agent-[0-9a-f-]{36}$/);
+  client.close();
+  const stranger = new WebSocket(url);
+  const [, response] = (await once(stranger, "unexpected-response")) as [unknown, IncomingMessage];
+  expect([response.statusCode, response.headers["www-authenticate"]]).toEqual([401, 'Bearer realm="agent-identity"']);
+  response.destroy();
+});
 
 test.each(["express", "fastify"])("examples/%s.ts: /admin is for another workspace", async (name) => {
   const output = await start(`examples/${name}.ts`).prints(/http:\/\/\S+\n/);
