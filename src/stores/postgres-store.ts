@@ -74,7 +74,7 @@ DELETE FROM agent_identity_auth WHERE name IN (
  *
  * @param pool a `Pool` of pg 8, connected to the primary; closed by the application
  * @returns a store whose calls reject when a statement fails
- * @throws TypeError if it is not a pool, or a pool without a listener for "error". A single client of pg is refused too: the store
+ * @throws TypeError if it is not a pool. A single client of pg is refused too: the store
  * would take part in its transactions
  *
  * @example

@@ -43,7 +43,7 @@ return 1`;
  *
  * @param client node-redis 5 or 6, or ioredis 5 or 6; connected and closed by the application
  * @returns a store whose calls reject when a command fails
- * @throws TypeError if it is another client, or a node-redis without a listener for "error"
+ * @throws TypeError if it is another client
  *
  * @example
  * ```ts
