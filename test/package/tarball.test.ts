@@ -11,7 +11,7 @@ const manifest = JSON.parse(readFileSync("package.json", "utf8")) as { exports: 
 const subpaths = Object.keys(manifest.exports).filter((subpath) => subpath !== "./package.json");
 const specifiers = subpaths.map((subpath) => `agent-identity-auth${subpath.slice(1)}`);
 /** Those that need no framework to be installed. */
-const bareSpecifiers = specifiers.filter((specifier) => !/\/(fastify|hono)$/.test(specifier));
+const bareSpecifiers = specifiers.filter((specifier) => !/\/(fastify|hono|otel)$/.test(specifier));
 let tarball = "";
 
 /** What is in the package, apart from the compiled modules of `src`. */
@@ -28,7 +28,16 @@ const FILES = [
 /** Consumer projects, and the packages that they have beside this one. */
 const PROJECTS = {
   bare: ["@types/node"],
-  frameworks: ["@types/express", "@types/koa", "@types/node", "express", "fastify", "hono", "koa"],
+  frameworks: [
+    "@opentelemetry/api",
+    "@types/express",
+    "@types/koa",
+    "@types/node",
+    "express",
+    "fastify",
+    "hono",
+    "koa",
+  ],
 };
 
 beforeAll(async () => {
