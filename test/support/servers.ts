@@ -10,13 +10,23 @@ export interface RunningServer {
   server: Server;
 }
 
-export async function listen(listener: RequestListener, port = 0): Promise<RunningServer> {
+/** Ports that this process has had. A key set is shared by all verifiers of its URL, so a URL must not come a second time. */
+const usedPorts = new Set<number>();
+
+/** @param wanted a port that the test has had before. Default: one that no test of this process has had */
+export async function listen(listener: RequestListener, wanted = 0): Promise<RunningServer> {
   const server = createServer(listener);
-  await new Promise<void>((resolve) => server.listen(port, "127.0.0.1", resolve));
+  let port = 0;
+  do {
+    if (port !== 0) await new Promise((resolve) => server.close(resolve));
+    await new Promise<void>((resolve) => server.listen(wanted, "127.0.0.1", resolve));
+    port = (server.address() as AddressInfo).port;
+  } while (wanted === 0 && usedPorts.has(port));
+  usedPorts.add(port);
   onTestFinished(async () => {
     await stop(server);
   });
-  return { url: `http://127.0.0.1:${String((server.address() as AddressInfo).port)}`, server };
+  return { url: `http://127.0.0.1:${String(port)}`, server };
 }
 
 export async function stop(server: Server): Promise<void> {
