@@ -210,6 +210,7 @@ describe("another form of agent identity is named in the cause", () => {
     [{ authorization: "AgentAssertion 1.e30.e30.c2ln" }, runtimeAssertion],
     [{ authorization: "agentassertion   1.x" }, runtimeAssertion],
     [{ "x-openai-agent-assertion": "e30.e30.c2ln" }, runtimeAssertion],
+    [{ authorization: "Basic AgentAssertion 1.x" }, { code: "scheme_unsupported", cause: undefined }],
     [
       { authorization: "Bearer at-0123456789" },
       { code: "token_malformed", cause: { reason: "a personal access token, not an Agent Identity" } },

@@ -58,6 +58,7 @@ export const REQUESTS: [name: string, headers: SentHeaders, expected: Expected, 
       "scheme_unsupported",
     ],
     ["a b64token that is no JWT", bearer("abc"), "token_malformed"],
+    ["a bearer token that looks like a runtime assertion", bearer("1.e30.e30.c2ln"), "token_malformed"],
     ["a personal access token", bearer("at-0123456789abcdef"), "token_malformed"],
     ["padding after the token", bearer(`${token}=`), "token_malformed"],
     [

@@ -480,6 +480,16 @@ describe("the directory", () => {
     ["fails to find", { find: fails }],
     ["hangs on find", { find: hangs }],
     ["gives a key that is none", { findAgent: () => ({ ...agent.entry, publicKey: { kty: "OKP", x: "AA" } }) }],
+    [
+      "gives an object that only looks like a key",
+      {
+        findAgent: () => {
+          const publicKey = { type: "public", asymmetricKeyType: "ed25519", export: () => Buffer.alloc(44, 1) };
+          return { ...agent.entry, publicKey };
+        },
+      },
+    ],
+    ["gives a text as a key", { findAgent: () => ({ ...agent.entry, publicKey: "key" as never }) }],
     ["gives an RSA key", { findAgent: () => ({ ...agent.entry, publicKey: signingKey.jwk }) }],
     ["gives a private key", { findAgent: () => ({ ...agent.entry, publicKey: agent.privateKey }) }],
     [

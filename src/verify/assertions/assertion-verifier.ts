@@ -46,8 +46,9 @@ export class AssertionVerifier {
       const { agent } = found;
       // An unknown agent costs as much as a known one, so that callers do not learn which agents exist.
       const key = agent?.key ?? DUMMY_KEY;
-      const isGood = (signed !== undefined && isSameKey(signed.key, key)) || this.#isSigned(envelope, assertion, key);
+      const isGood = signed?.key.bytes.equals(key.bytes) === true || this.#isSigned(envelope, assertion, key);
       return whenSettled<boolean, Outcome>(isGood, (isGood) => {
+        // Stryker disable next-line ConditionalExpression: no signature is good for an agent that does not exist
         if (!isGood || agent === undefined || !isCurrent(agent, accountId)) return new Refusal("assertion_invalid");
         return whenSettled<FoundTask, Outcome>(found.task(), (task) => identify(agent, task, assertion));
       });
@@ -69,10 +70,6 @@ export class AssertionVerifier {
     if (isGood) this.#signed.set(envelope, { ...assertion, key });
     return isGood;
   }
-}
-
-function isSameKey(one: AgentKey, other: AgentKey): boolean {
-  return one === other || one.bytes.equals(other.bytes);
 }
 
 function isCurrent(agent: FoundAgent, accountId: string | string[] | undefined): boolean {
