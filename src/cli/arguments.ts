@@ -10,17 +10,21 @@ Commands
   status                     reads and verifies the credentials in use, and prints their kind
   logout                     removes auth.json
   verify [-]                 reads an access token from standard input and prints the identity of its agent, as JSON
+  verify --explain           the same, but prints each check of the verifier: what it found, and what it wanted
   jwks-url <base>            prints the JWKS URL of a base URL; reads and writes nothing
   serve                      runs your own backend on loopback, to try things out: writes a token to a temporary
                              file, prints commands to paste, and prints who calls, until Ctrl-C
 
 Options
   --base-url <url>      the backend whose keys to trust, such as https://chatgpt.com/backend-api
+  --explain             for verify: prints each check
+  --account <id>        for verify: checks that the token is of this account too, and prints each check
   --codex-home <dir>    the directory of auth.json; default: $CODEX_HOME, else ~/.codex
   --port <n>            the port of serve; default: 8080; 0 takes a free port
   --store <file>        a SQLite file in which serve keeps its keys, agents and tasks; default: memory
   --json                prints JSON, errors too
-  --help                prints this text
+  --help, -h, help      prints this text
+  --version             prints the version of this package
 
 status looks at $CODEX_ACCESS_TOKEN before auth.json, and at $CODEX_AGENT_IDENTITY if there is no auth.json. The command
 reads secrets from standard input only. Exit status: 0 for success, 1 for a failure (one line on standard error), 2 for wrong usage.
@@ -31,10 +35,13 @@ const OPTIONS = {
   "with-api-key": { type: "boolean" },
   "base-url": { type: "string" },
   "codex-home": { type: "string" },
+  explain: { type: "boolean" },
+  account: { type: "string" },
   port: { type: "string" },
   store: { type: "string" },
   json: { type: "boolean" },
-  help: { type: "boolean" },
+  help: { type: "boolean", short: "h" },
+  version: { type: "boolean" },
 } as const;
 
 type OptionName = keyof typeof OPTIONS;
@@ -44,7 +51,7 @@ const OPTIONS_BY_COMMAND = {
   login: ["with-access-token", "with-api-key", "base-url", "codex-home"],
   status: ["base-url", "codex-home"],
   logout: ["codex-home"],
-  verify: ["base-url"],
+  verify: ["base-url", "explain", "account"],
   "jwks-url": [],
   serve: ["port", "store"],
 } as const satisfies Record<string, readonly OptionName[]>;

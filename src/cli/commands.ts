@@ -9,6 +9,7 @@ import { deriveJwksUrl, normalizeBaseUrl } from "../protocol/base-url.js";
 import { createVerifier } from "../verify/tokens/create-verifier.js";
 import { refusePositionals, UsageError, type CommandLine, type CommandName } from "./arguments.js";
 import { commandsToPaste, startBackend } from "./serve.js";
+import { explain, renderExplanation } from "./explain.js";
 import { openStoreFile } from "./store-file.js";
 
 export interface CommandResult {
@@ -28,7 +29,7 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
       throw new UsageError("login takes either --with-access-token or --with-api-key");
     }
     const config = authConfig(values);
-    const secret = await text(process.stdin);
+    const secret = await readSecret(withApiKey ? "API key" : "access token");
     if (secret.trim() === "") {
       const kind = withApiKey ? "API key" : "access token";
       throw new LoginError("credentials_empty", `No ${kind} provided via stdin.`);
@@ -58,8 +59,17 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
   async verify({ values, positionals }) {
     const [input = "-", ...rest] = positionals;
     if (input !== "-" || rest.length > 0) throw new UsageError("verify reads the token from standard input only");
-    const verifier = createVerifier(baseUrl(values), { warnings: false });
-    const identity = await verifier.verify((await text(process.stdin)).trim());
+    const url = baseUrl(values);
+    const token = (await readSecret("token")).trim();
+    if (values.explain === true || values.account !== undefined) {
+      const explanation = await explain(url, token, values.account);
+      return {
+        text: renderExplanation(explanation, process.stdout.isTTY),
+        json: explanation,
+        ...(explanation.code !== undefined && { exitCode: 1 }),
+      };
+    }
+    const identity = await createVerifier(url, { warnings: false }).verify(token);
     return { text: JSON.stringify(identity, null, 2), json: identity };
   },
 
@@ -88,6 +98,12 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
     return { text: commandsToPaste(backend), json: { baseUrl, tokenFile } };
   },
 };
+
+/** People at a terminal see no prompt, and would wait. */
+async function readSecret(what: string): Promise<string> {
+  if (process.stdin.isTTY) console.error(`reading the ${what} from standard input: paste it, then press Ctrl-D`);
+  return text(process.stdin);
+}
 
 function baseUrl(values: CommandLine["values"]): string {
   const base = values["base-url"];

@@ -70,6 +70,11 @@ export function agentClaimsAreWellFormed(claims: Record<string, unknown>): boole
   return AGENT_CLAIM_CHECK_LIST.every(([name, isValid]) => isValid(claims[name]));
 }
 
+/** The names of the claims, but `iss` and `aud`, that are missing or of a wrong type. */
+export function malformedClaims(payload: Record<string, unknown>): string[] {
+  return CLAIM_CHECK_LIST.filter(([name, isValid]) => !isValid(payload[name])).map(([name]) => name);
+}
+
 /** Whether every claim but `iss` and `aud` is there and of its type. */
 export function claimsAreWellFormed(payload: Record<string, unknown>): boolean {
   return CLAIM_CHECK_LIST.every(([name, isValid]) => isValid(payload[name]));

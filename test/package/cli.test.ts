@@ -63,6 +63,22 @@ describe("login, status and logout", () => {
     );
   });
 
+  test("help and version have every spelling that people try", async () => {
+    for (const args of [["-h"], ["help"], ["--help"], ["verify", "-h"]]) {
+      expect((await command(args)).stdout).toMatch(/^Usage: agent-identity-auth <command>/);
+    }
+    expect((await command(["--version"])).stdout).toMatch(/^\d+\.\d+\.\d+\n$/);
+  });
+
+  test("verify --explain prints the checks, and its exit status is the verdict", async () => {
+    const { backend } = await start();
+    const args = ["verify", "--explain", "--base-url", backend.baseUrl];
+    const good = await command(args, { stdin: mint() });
+    expect([good.exitCode, good.stdout.split("\n").at(-2), good.stderr]).toEqual([0, "accepted", ""]);
+    const bad = await command([...args, "--json"], { stdin: mint({ exp: 1 }) });
+    expect([bad.exitCode, JSON.parse(bad.stdout)]).toMatchObject([1, { code: "token_expired" }]);
+  });
+
   test("status looks at the environment", async () => {
     const { options } = await start();
     const env = { CODEX_ACCESS_TOKEN: mint() };
