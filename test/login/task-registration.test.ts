@@ -131,11 +131,12 @@ describe("registering", () => {
     });
     await twice.auth.registerTask();
     expect(taskOf(twice.auth)).toBe("task-3");
-    const always = await start((res) => res.writeHead(status).end());
-    await expect(always.auth.registerTask()).rejects.toThrow(
-      `the task could not be registered: status ${String(status)}`,
-    );
-    expect(always.received).toHaveLength(3);
+  });
+
+  test("gives up after three tries, and says why", async () => {
+    const { received, auth } = await start((res) => res.writeHead(503).end());
+    await expect(auth.registerTask()).rejects.toThrow("the task could not be registered: status 503");
+    expect(received).toHaveLength(3);
   });
 
   test.each([400, 401, 403, 404, 302])("does not try again on %i", async (status) => {
