@@ -37,6 +37,8 @@ export default defineConfig(
     "dist/",
     "docs/api/",
     "bench/node_modules/",
+    "examples/nestjs/", // as test/mcp/: test:recipes builds it
+    "examples/next/",
     "test/codex/node_modules/",
     "test/environments/node_modules/",
     "test/package/.block-*/",

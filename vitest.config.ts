@@ -7,6 +7,7 @@ export default defineConfig({
     exclude: [
       "test/codex/**",
       "test/package/**",
+      "test/recipes/**",
       "test/stores/**",
       "test/mcp/**",
       "test/runtimes/**",

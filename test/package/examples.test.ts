@@ -253,8 +253,8 @@ test.skipIf(!redisIsInstalled)("examples/fleet.ts: ends if a process of it canno
   expect(output).toContain("connect ECONNREFUSED 127.0.0.1:1\n");
 });
 
-/** What examples share. */
-const HELPERS = ["demo-agent.ts", "temporary-directory.ts"];
+/** What examples share. Folders have packages of their own: `test:recipes` is for them. */
+const HELPERS = ["demo-agent.ts", "temporary-directory.ts", "nestjs", "next"];
 
 test("every example is shorter than 40 lines, and was started by a test above", () => {
   const examples = readdirSync("examples").filter((name) => !HELPERS.includes(name));
