@@ -1,4 +1,4 @@
-/** One factory, so that all routes share the keys. The base URL is read when the server starts, not when it is built. */
+/** One factory for all routes, which share its keys. The base URL is read when the server starts, not when it is built. */
 
 import { agentIdentityAuth } from "agent-identity-auth/fetch";
 

@@ -78,9 +78,7 @@ describe.each(RECIPES)("$name", (recipe) => {
 });
 
 test("Next.js: proxy.js answers for all paths of its matcher", async () => {
-  const recipe = RECIPES.find(({ folder }) => folder === "next");
-  if (recipe === undefined) throw new Error("no recipe of Next.js");
-  const { url, issuer } = await startRecipe(recipe);
+  const { url, issuer } = await startRecipe(nextRecipe());
   const missing = `${url}/admin/missing`;
   expectRefusal(await send(missing), 401, "credentials_missing");
   expectRefusal(await send(missing, bearer((await mint(issuer, "acct-demo")).token)), 403, "workspace_not_allowed");
@@ -93,6 +91,34 @@ test("Next.js: proxy.js answers for all paths of its matcher", async () => {
   }
 });
 
+test("Next.js: the routes share one key set, and proxy.js has another", async () => {
+  const { url, issuer, fetches } = await startRecipe(nextRecipe());
+  const { token } = await mint(issuer, "acct-admin");
+  const counts = [];
+  for (const path of ["/admin/missing", "/admin", "/tasks"]) {
+    await send(url + path, bearer(token));
+    counts.push(fetches());
+  }
+  expect(counts).toEqual([1, 2, 2]);
+});
+
+test("the docs show the code of the examples", () => {
+  const page = readFileSync("docs/frameworks.md", "utf8");
+  const [, nest = "", next = ""] = /^## NestJS$([^]*?)^## Next\.js$([^]*?)^## /m.exec(page) ?? [];
+  const blocks = (text: string) => [...text.matchAll(/```(?:js|typescript)\n([^]*?)```/g)].map(([, code = ""]) => code);
+  const unindented = (code: string) => code.replace(/^ +/gm, "");
+  const read = (folder: string, ...files: string[]) =>
+    files.map((file) => readFileSync(`examples/${folder}/${file}`, "utf8")).join("");
+  const examples: [string, string, number][] = [
+    [nest, read("nestjs", "server.ts"), 1],
+    [next, read("next", "app/tasks/route.js", "proxy.js"), 2],
+  ];
+  for (const [section, code, count] of examples) {
+    expect(blocks(section)).toHaveLength(count);
+    for (const block of blocks(section)) expect(unindented(code)).toContain(unindented(block));
+  }
+});
+
 test("every file of an example is shorter than 40 lines", () => {
   const files = ["nestjs", "next"].flatMap((folder) =>
     readdirSync(`examples/${folder}`, { recursive: true, encoding: "utf8" })
@@ -102,6 +128,12 @@ test("every file of an example is shorter than 40 lines", () => {
   expect(files.length).toBeGreaterThan(6);
   expect(files.filter((file) => readFileSync(file, "utf8").trimEnd().split("\n").length >= 40)).toEqual([]);
 });
+
+function nextRecipe(): Recipe {
+  const recipe = RECIPES.find(({ folder }) => folder === "next");
+  if (recipe === undefined) throw new Error("no recipe of Next.js");
+  return recipe;
+}
 
 async function startRecipe(recipe: Recipe) {
   const issuer = await createIssuer();

@@ -32,8 +32,7 @@ export const RECIPES: readonly Recipe[] = [
 
 /** Without vitest's `NODE_ENV`, which is neither that of a build nor that of a server. */
 function environment(more: Readonly<Record<string, string>>): NodeJS.ProcessEnv {
-  const { NODE_ENV: _, AGENTS_BASE_URL: __, ...env } = process.env;
-  return { ...env, FORCE_COLOR: "0", ...more };
+  return { ...process.env, NODE_ENV: undefined, AGENTS_BASE_URL: undefined, FORCE_COLOR: "0", ...more };
 }
 
 /** As a stranger would. The package is a copy of what would be published, with the `dist` of now. */

@@ -1,4 +1,4 @@
 import { admins } from "../../agents.js";
 
-// It verifies again, which costs microseconds: a matcher of proxy.js that misses a path opens nothing.
+// It authenticates again: a path that the matcher of proxy.js misses stays closed, and the handler gets the identity.
 export const GET = admins.protect((request, identity) => Response.json({ admin: identity.agentRuntimeId }));
