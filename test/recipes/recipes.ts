@@ -52,7 +52,8 @@ export async function start(recipe: Recipe, baseUrl: string): Promise<string> {
   });
   const closed = once(child, "close");
   onTestFinished(async () => {
-    if (child.pid !== undefined && child.exitCode === null) process.kill(-child.pid, "SIGKILL");
+    if (child.pid !== undefined && child.exitCode === null && child.signalCode === null)
+      process.kill(-child.pid, "SIGKILL");
     await closed;
   });
   let output = "";
