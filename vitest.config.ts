@@ -1,10 +1,15 @@
 import { defineConfig } from "vitest/config";
 
+/** `npm run test:slow` runs these, and `npm test` does not: they watch memory and locks for ten seconds each. */
+const SLOW = "test/**/*.slow.test.ts";
+const onlySlow = process.env["ONLY"] === "slow";
+
 export default defineConfig({
   test: {
     testTimeout: 30_000,
-    include: ["test/**/*.test.ts"],
+    include: [onlySlow ? SLOW : "test/**/*.test.ts"],
     exclude: [
+      ...(onlySlow ? [] : [SLOW]),
       "test/codex/**",
       "test/package/**",
       "test/recipes/**",

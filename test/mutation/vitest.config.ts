@@ -7,7 +7,7 @@ import { EDITS } from "./edits.js";
 /** From the cheapest tests to the dearest, because a mutant lives until the first test fails. */
 const FOLDERS = ["protocol", "verify", "attacks", "adapters", "middleware", "faults"];
 /** They measure memory and time, or make bundles. That takes seconds, and other tests notice the same mutants. */
-const SLOW = ["verify/heap", "verify/errors", "protocol/jwk", "attacks/redos"];
+const SLOW = ["**/*.slow", "verify/errors", "attacks/redos"];
 
 class CheapestFirst extends BaseSequencer {
   override sort(files: TestSpecification[]): Promise<TestSpecification[]> {

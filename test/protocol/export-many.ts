@@ -1,4 +1,4 @@
-/** Exports keys as soon as they are generated: how `jwk.test.ts` sees that this comes to an end. */
+/** Exports keys as soon as they are generated: how `jwk.slow.test.ts` sees that this comes to an end. */
 
 import { generateKeyPairSync } from "node:crypto";
 import { exportJwk } from "../../src/protocol/jwk.js";
