@@ -67,7 +67,7 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
       return {
         text: renderExplanation(explanation, process.stdout.isTTY),
         json: explanation,
-        ...(explanation.code !== undefined && { exitCode: 1 }),
+        ...(!explanation.verdict.accepted && { exitCode: 1 }),
       };
     }
     const identity = await createVerifier(url, { warnings: false }).verify(token);

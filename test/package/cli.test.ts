@@ -76,7 +76,10 @@ describe("login, status and logout", () => {
     const good = await command(args, { stdin: mint() });
     expect([good.exitCode, good.stdout.split("\n").at(-2), good.stderr]).toEqual([0, "accepted", ""]);
     const bad = await command([...args, "--json"], { stdin: mint({ exp: 1 }) });
-    expect([bad.exitCode, JSON.parse(bad.stdout)]).toMatchObject([1, { code: "token_expired" }]);
+    expect([bad.exitCode, JSON.parse(bad.stdout)]).toMatchObject([
+      1,
+      { verdict: { accepted: false, code: "token_expired" } },
+    ]);
   });
 
   test("status looks at the environment", async () => {
