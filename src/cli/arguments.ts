@@ -11,6 +11,7 @@ Commands
   logout                     removes auth.json
   verify [-]                 reads an access token from standard input and prints the identity of its agent, as JSON
   verify --explain           the same, but prints each check of the verifier: what it found, and what it wanted
+  doctor                     tries the key endpoint, the clock, auth.json and the environment, and says what to do
   jwks-url <base>            prints the JWKS URL of a base URL; reads and writes nothing
   serve                      runs your own backend on loopback, to try things out: writes a token to a temporary
                              file, prints commands to paste, and prints who calls, until Ctrl-C
@@ -21,7 +22,7 @@ Options
   --account <id>        for verify: checks that the token is of this account too, and prints each check
   --codex-home <dir>    the directory of auth.json; default: $CODEX_HOME, else ~/.codex
   --port <n>            the port of serve; default: 8080; 0 takes a free port
-  --store <file>        a SQLite file in which serve keeps its keys, agents and tasks; default: memory
+  --store <file>        a SQLite file in which serve keeps its keys, agents and tasks; default: memory; doctor tries it
   --json                prints JSON, errors too
   --help, -h, help      prints this text
   --version             prints the version of this package
@@ -52,6 +53,7 @@ const OPTIONS_BY_COMMAND = {
   status: ["base-url", "codex-home"],
   logout: ["codex-home"],
   verify: ["base-url", "explain", "account"],
+  doctor: ["base-url", "codex-home", "store"],
   "jwks-url": [],
   serve: ["port", "store"],
 } as const satisfies Record<string, readonly OptionName[]>;

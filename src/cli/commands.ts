@@ -9,6 +9,7 @@ import { deriveJwksUrl, normalizeBaseUrl } from "../protocol/base-url.js";
 import { createVerifier } from "../verify/tokens/create-verifier.js";
 import { refusePositionals, UsageError, type CommandLine, type CommandName } from "./arguments.js";
 import { commandsToPaste, startBackend } from "./serve.js";
+import { diagnose, renderFindings } from "./doctor.js";
 import { explain, renderExplanation } from "./explain.js";
 import { openStoreFile } from "./store-file.js";
 
@@ -66,11 +67,27 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
       return {
         text: renderExplanation(explanation, process.stdout.isTTY),
         json: explanation,
-        ...(explanation.code !== undefined && { exitCode: 1 }),
+        ...(!explanation.verdict.accepted && { exitCode: 1 }),
       };
     }
     const identity = await createVerifier(url, { warnings: false }).verify(token);
     return { text: JSON.stringify(identity, null, 2), json: identity };
+  },
+
+  async doctor({ values, positionals }) {
+    refusePositionals("doctor", positionals);
+    const findings = await diagnose({
+      baseUrl: baseUrl(values),
+      codexHome: values["codex-home"],
+      storeFile: values.store,
+      env: process.env,
+    });
+    const hasFailed = findings.some(({ level }) => level === "FAIL");
+    return {
+      text: renderFindings(findings, process.stdout.isTTY),
+      json: { findings },
+      ...(hasFailed && { exitCode: 1 }),
+    };
   },
 
   "jwks-url"({ positionals }) {
@@ -110,6 +127,7 @@ function baseUrl(values: CommandLine["values"]): string {
   if (base === undefined) {
     throw new UsageError("--base-url is missing: it says whose keys to trust, and has no default");
   }
+  if (base.trim() === "") throw new UsageError("--base-url is empty: is the environment variable set?");
   return base;
 }
 

@@ -61,7 +61,8 @@ export async function removeCredentials(codexHome: string | undefined): Promise<
   return wasInMemory || wasInFile;
 }
 
-function readCredentials(path: string, content: JsonObject): StoredCredentials {
+/** @throws {LoginError} that names the file */
+export function readCredentials(path: string, content: JsonObject): StoredCredentials {
   requireKnownTypes(path, content);
   const { auth_mode, OPENAI_API_KEY: apiKey, agent_identity: agent } = content;
   // As Codex does it: a file without a mode is an API key's if it has one.

@@ -91,9 +91,9 @@ export function findClaimFailure(
   if (!claimsAreWellFormed(payload)) return "claims_invalid";
   const { iat, exp, nbf = 0 } = payload as unknown as AgentIdentityClaims;
   if (hasExpired(exp, expected.clockTolerance, now)) return "token_expired";
-  if (nbf > now + expected.clockTolerance) return "token_not_yet_valid";
+  if (isInFuture(nbf, expected.clockTolerance, now)) return "token_not_yet_valid";
   if (expected.maxTokenAge !== undefined) {
-    if (iat > now + expected.clockTolerance) return "token_not_yet_valid";
+    if (isInFuture(iat, expected.clockTolerance, now)) return "token_not_yet_valid";
     if (isTooOld(iat, expected, now)) return "token_expired";
   }
   return undefined;
@@ -111,6 +111,11 @@ export function isTooOld(
 /** RFC 7519 §4.1.4: not accepted "on or after" `exp`, here with the tolerance added. All in seconds. */
 export function hasExpired(exp: number, clockTolerance: number, now: number): boolean {
   return exp <= now - clockTolerance;
+}
+
+/** Whether a time lies in the future by more than the tolerance. All in seconds. */
+export function isInFuture(time: number, clockTolerance: number, now: number): boolean {
+  return time > now + clockTolerance;
 }
 
 const PLAN_TYPE_ALIASES = new Map([

@@ -76,7 +76,10 @@ describe("login, status and logout", () => {
     const good = await command(args, { stdin: mint() });
     expect([good.exitCode, good.stdout.split("\n").at(-2), good.stderr]).toEqual([0, "accepted", ""]);
     const bad = await command([...args, "--json"], { stdin: mint({ exp: 1 }) });
-    expect([bad.exitCode, JSON.parse(bad.stdout)]).toMatchObject([1, { code: "token_expired" }]);
+    expect([bad.exitCode, JSON.parse(bad.stdout)]).toMatchObject([
+      1,
+      { verdict: { accepted: false, code: "token_expired" } },
+    ]);
   });
 
   test("status looks at the environment", async () => {
@@ -122,6 +125,20 @@ describe("verify", () => {
       failure('{"error":{"message":"The token is not a well-formed JWT.","code":"token_malformed"}}'),
     );
   });
+});
+
+test("doctor prints a line for each finding, and exits with 1 on a failure", async () => {
+  const { backend, home, options } = await start();
+  home.write(JSON.stringify({ auth_mode: "agentIdentity", agent_identity: mint() }));
+  const good = await command(["doctor", ...options]);
+  expect([good.exitCode, good.stderr]).toEqual([0, ""]);
+  expect(good.stdout).toMatch(/^ok +keys +1 usable: "key-1"/m);
+  backend.answer = (_req, res) => res.writeHead(404).end();
+  const { exitCode, stdout, stderr } = await command(["doctor", "--json", ...options]);
+  expect([exitCode, stderr]).toEqual([1, ""]);
+  const { findings } = JSON.parse(stdout) as { findings: { level: string; about: string }[] };
+  expect(findings.filter(({ level }) => level === "FAIL").map(({ about }) => about)).toEqual(["keys"]);
+  for (const secret of [agentPrivateKey, "eyJ"]) expect(good.stdout + stdout).not.toContain(secret);
 });
 
 test("jwks-url prints where the keys are", async () => {
@@ -181,14 +198,14 @@ test("serve --store keeps keys and agents over a restart, or says what to instal
 test("--help says what each command reads and writes", async () => {
   const { exitCode, stdout, stderr } = await command(["--help"]);
   expect([exitCode, stderr]).toEqual([0, ""]);
-  for (const name of ["login", "status", "logout", "verify", "jwks-url", "serve"])
+  for (const name of ["login", "status", "logout", "verify", "doctor", "jwks-url", "serve"])
     expect(stdout).toContain(`  ${name}`);
 });
 
 describe("wrong usage is exit 2, and repeats no value of the command line", () => {
   const token = mint();
   test.each([
-    [[], /the command is missing; commands: login, status, logout, verify, jwks-url, serve/],
+    [[], /the command is missing; commands: login, status, logout, verify, doctor, jwks-url, serve/],
     [["signin"], /unknown command signin; commands: login, /],
     [["logut"], /unknown command logut \(did you mean logout\?\); commands: /],
     [["constructor"], /unknown command constructor; /],
@@ -206,6 +223,9 @@ describe("wrong usage is exit 2, and repeats no value of the command line", () =
     [["status"], /--base-url is missing/],
     [["status", "--base-url"], /--base-url needs a value; options of status: --base-url, --codex-home, --json, --help/],
     [["status", "--base-url", "--json=no"], /--base-url needs a value/],
+    [["doctor"], /--base-url is missing/],
+    [["doctor", "--base-url", ""], /--base-url is empty: is the environment variable set\?/],
+    [["doctor", token, "--base-url", "http://localhost"], /doctor takes no arguments, only options: --base-url, /],
     [["status", "--base-url", "chatgpt.com"], /must be an absolute http\(s\) URL/],
     [["status", "--base-url", "https://user:secret@chatgpt.com"], /must not contain credentials/],
     [["verify", token, "--base-url", "http://localhost"], /standard input only/],

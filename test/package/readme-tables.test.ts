@@ -6,6 +6,13 @@ import { agentIdentityAuth } from "../../src/index.js";
 
 const readme = readFileSync("README.md", "utf8");
 
+/** Each code of the source, with its status. */
+function failures(): [code: string, status: string][] {
+  const table =
+    readFileSync("src/verify/outcome/errors.ts", "utf8").split("const FAILURES = {")[1]?.split("} as const")[0] ?? "";
+  return [...table.matchAll(/(\w+): \{\s*status: (\d+)/g)].map(([, code = "", status = ""]) => [code, status]);
+}
+
 /** The cells of a section's rows that begin with a name in backquotes. */
 function rows(heading: string): string[][] {
   const section = readme.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
@@ -16,15 +23,32 @@ function rows(heading: string): string[][] {
 }
 
 test("every error code is there, with its status", () => {
-  const table =
-    readFileSync("src/verify/outcome/errors.ts", "utf8").split("const FAILURES = {")[1]?.split("} as const")[0] ?? "";
-  const failures = [...table.matchAll(/(\w+): \{\s*status: (\d+)/g)].map(([, code, status]) => `${code} ${status}`);
-  expect(failures.length).toBeGreaterThan(15);
+  expect(failures().length).toBeGreaterThan(15);
   expect(
     rows("Errors")
       .map(([code, status]) => `${code} ${status}`)
       .sort(),
-  ).toEqual(failures.sort());
+  ).toEqual(
+    failures()
+      .map((failure) => failure.join(" "))
+      .sort(),
+  );
+});
+
+test("why-refused.md has one full row for each error code", () => {
+  const page = readFileSync("docs/why-refused.md", "utf8");
+  const rows = [...page.matchAll(/^\| `(\w+)` \|(.*)\|$/gm)];
+  expect(rows.map(([, code]) => code).sort()).toEqual(
+    failures()
+      .map(([code]) => code)
+      .sort(),
+  );
+  for (const [row, , cells = ""] of rows) {
+    expect(
+      cells.split("|").map((cell) => cell.trim() !== ""),
+      row,
+    ).toEqual([true, true, true, true]);
+  }
 });
 
 test("what is said of peers is what the run of the faults found", () => {

@@ -24,9 +24,8 @@ export const MAX_JWKS_SIZE = 256 * 1024;
 
 export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
   const startedAt = monotonicNow();
-  const { url, fetch, timeoutDuration, previous } = request;
-  const headers = { accept: "application/jwk-set+json, application/json" };
-  const answer = await fetchBytes({ url, headers, fetch, timeoutDuration, maxSize: MAX_JWKS_SIZE });
+  const { url, previous } = request;
+  const answer = await requestJwks(request);
   const outcome = "body" in answer ? parseJwks(answer, previous()) : answer;
   publishJwksFetch(() => ({
     url,
@@ -39,7 +38,13 @@ export async function fetchJwks(request: JwksRequest): Promise<JwksAnswer> {
   return outcome;
 }
 
-function parseJwks({ status, body }: { status: number; body: Buffer }, previous?: KeySet): JwksAnswer {
+/** The request alone. */
+export function requestJwks({ url, fetch, timeoutDuration }: Omit<JwksRequest, "previous">): Promise<FetchAnswer> {
+  const headers = { accept: "application/jwk-set+json, application/json" };
+  return fetchBytes({ url, headers, fetch, timeoutDuration, maxSize: MAX_JWKS_SIZE });
+}
+
+export function parseJwks({ status, body }: { status: number; body: Buffer }, previous?: KeySet): JwksAnswer {
   if (status !== 200) return { status, error: `status ${status}` };
   let document: unknown;
   try {

@@ -12,7 +12,7 @@ import { Refusal } from "../outcome/errors.js";
 
 /** In characters, which are all ASCII. */
 export const MAX_TOKEN_LENGTH = 16 * 1024;
-const MAX_KID_LENGTH = 256;
+export const MAX_KID_LENGTH = 256;
 
 export interface UnverifiedToken {
   readonly unverifiedKid: string;
@@ -30,13 +30,20 @@ export function decodeUnverifiedToken(
 
   if (header["alg"] !== "RS256") return new Refusal("algorithm_not_allowed");
   const kid = header["kid"];
-  const validKid = typeof kid === "string" && kid !== "" && kid.length <= MAX_KID_LENGTH;
-  // RFC 7515 §4.1.11: a recipient refuses extensions that it does not understand, and this package understands none.
-  if (!validKid || "crit" in header || header["b64"] === false) return new Refusal("token_malformed");
+  if (!isKid(kid) || hasExtensions(header)) return new Refusal("token_malformed");
 
   const failure = findClaimFailure(payload, expected, now);
   if (failure !== undefined) return new Refusal(failure);
   return { unverifiedKid: kid, unverifiedClaims: payload as unknown as AgentIdentityClaims };
+}
+
+export function isKid(value: unknown): value is string {
+  return typeof value === "string" && value !== "" && value.length <= MAX_KID_LENGTH;
+}
+
+/** RFC 7515 §4.1.11: a recipient refuses extensions that it does not understand, and this package understands none. */
+export function hasExtensions(header: JsonObject): boolean {
+  return "crit" in header || header["b64"] === false;
 }
 
 /**
@@ -56,7 +63,8 @@ export function holdsAgentToken(authorization: string, { issuer, audience }: Cla
   });
 }
 
-function decodeShape(token: string): [header: JsonObject, payload: JsonObject] | undefined {
+/** The header and the payload of three well-formed parts. */
+export function decodeShape(token: string): [header: JsonObject, payload: JsonObject] | undefined {
   const { 0: header, 1: payload, 2: signature, length } = token.split(".", 4);
   if (length !== 3 || !header || !payload || !signature) return undefined;
   if (decodeCanonicalBase64url(signature) === undefined) return undefined;
