@@ -12,6 +12,7 @@ export default defineConfig({
       ...(onlySlow ? [] : [SLOW]),
       "test/codex/**",
       "test/package/**",
+      "test/prometheus/**",
       "test/recipes/**",
       "test/stores/**",
       "test/mcp/**",

@@ -157,6 +157,12 @@ test("examples/reverse-proxy.ts: a caller cannot say who it is, and the service 
   }
 });
 
+test("examples/prometheus.ts: serves its metrics", async () => {
+  const output = await start("examples/prometheus.ts").prints(/metrics at http:\/\/\S+\n/);
+  const metrics = await (await fetch(/http:\S+/.exec(output)?.[0] ?? "")).text();
+  expect(metrics).toContain("# TYPE agent_identity_verification_duration_seconds histogram");
+});
+
 test("examples/web-socket.ts: an agent gets its connection, and others a 401 on the socket", async () => {
   const output = await start("examples/web-socket.ts").prints(/ws:\/\/\S+\n/);
   const [, headerFile = "", url = ""] = /header of (\S+) to (\S+)/.exec(output) ?? [];

@@ -22,6 +22,7 @@ const FILES = [
   "README.md",
   "SECURITY.md",
   "package.json",
+  "docs/alerts.yml",
   ...DOCS.map((page) => `docs/${page}`),
 ];
 
