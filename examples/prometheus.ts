@@ -5,43 +5,33 @@ import { once } from "node:events";
 import type { AddressInfo } from "node:net";
 import express from "express";
 import { Counter, Gauge, Histogram, register } from "prom-client";
-import {
-  agentIdentityAuth,
-  agentIdentityErrorHandler,
-  type JwksFetchEvent,
-  type VerifyEvent,
-} from "agent-identity-auth";
+import * as auth from "agent-identity-auth";
 
-const agents = agentIdentityAuth(process.env["AGENTS_BASE_URL"] ?? "https://chatgpt.com/backend-api");
+const agents = auth.agentIdentityAuth(process.env["AGENTS_BASE_URL"] ?? "https://chatgpt.com/backend-api");
+const name = (suffix: string, help: string) => ({ name: `agent_identity_${suffix}`, help });
 
-const verifications = new Histogram({
-  name: "agent_identity_verification_duration_seconds",
-  help: "Verifications, by scheme and by the code of a refusal",
+const durations = new Histogram({
+  ...name("verification_duration_seconds", "Verifications, by scheme and by the code of a refusal"),
   labelNames: ["scheme", "code"], // no key id: strangers make them up, and each would be a series
   buckets: [0.000_01, 0.000_1, 0.001, 0.01, 0.1, 1, 5],
 });
 subscribe("agent-identity-auth:verify", (event) => {
-  const { scheme, code = "", durationMs } = event as VerifyEvent;
-  verifications.observe({ scheme, code }, durationMs / 1_000);
+  const { scheme, code = "", durationMs } = event as auth.VerifyEvent;
+  durations.observe({ scheme, code }, durationMs / 1_000);
 });
-const fetches = new Counter({
-  name: "agent_identity_jwks_fetches_total",
-  help: "Key fetches",
-  labelNames: ["outcome"],
-});
+const fetches = new Counter({ ...name("jwks_fetches_total", "Key fetches"), labelNames: ["outcome"] });
 subscribe("agent-identity-auth:jwks.fetch", (event) => {
-  fetches.inc({ outcome: (event as JwksFetchEvent).outcome });
+  fetches.inc({ outcome: (event as auth.JwksFetchEvent).outcome });
 });
-const age = new Gauge({ name: "agent_identity_jwks_age_seconds", help: "Age of the key set", collect: measureAge });
+const age = new Gauge({ ...name("jwks_age_seconds", "Age of the key set"), collect: measureAge });
 function measureAge() {
-  const { fetchedAt } = agents.verifier.jwks.status();
-  if (fetchedAt !== null) age.set((Date.now() - fetchedAt) / 1_000);
+  age.set((Date.now() - (agents.verifier.jwks.status().fetchedAt ?? NaN)) / 1_000);
 }
 
 const app = express();
 app.get("/metrics", async (_req, res) => res.type(register.contentType).send(await register.metrics()));
 app.get("/tasks", agents, (req, res) => res.json(req.agentIdentity));
-app.use(agentIdentityErrorHandler());
+app.use(auth.agentIdentityErrorHandler());
 const server = app.listen(Number(process.env["PORT"] ?? 3000), "127.0.0.1");
 await once(server, "listening");
 console.log(`metrics at http://127.0.0.1:${(server.address() as AddressInfo).port}/metrics`);
