@@ -11,6 +11,8 @@ Commands
   logout                     removes auth.json
   verify [-]                 reads an access token from standard input and prints the identity of its agent, as JSON
   verify --explain           the same, but prints each check of the verifier: what it found, and what it wanted
+  verify --explain --assertion
+                             the same for the value of a header "AgentAssertion …", with the agent's public key
   doctor                     tries the key endpoint, the clock, auth.json and the environment, and says what to do
   jwks-url <base>            prints the JWKS URL of a base URL; reads and writes nothing
   serve                      runs your own backend on loopback, to try things out: writes a token to a temporary
@@ -20,6 +22,8 @@ Options
   --base-url <url>      the backend whose keys to trust, such as https://chatgpt.com/backend-api
   --explain             for verify: prints each check
   --account <id>        for verify: checks that the token is of this account too, and prints each check
+  --assertion           for verify --explain: standard input is an assertion; needs --public-key, and no --base-url
+  --public-key <key>    the agent's Ed25519 public key: a JWK as JSON, or a file with a JWK or a PEM
   --codex-home <dir>    the directory of auth.json; default: $CODEX_HOME, else ~/.codex
   --port <n>            the port of serve; default: 8080; 0 takes a free port
   --store <file>        a SQLite file in which serve keeps its keys, agents and tasks; default: memory; doctor tries it
@@ -38,6 +42,8 @@ const OPTIONS = {
   "codex-home": { type: "string" },
   explain: { type: "boolean" },
   account: { type: "string" },
+  assertion: { type: "boolean" },
+  "public-key": { type: "string" },
   port: { type: "string" },
   store: { type: "string" },
   json: { type: "boolean" },
@@ -52,7 +58,7 @@ const OPTIONS_BY_COMMAND = {
   login: ["with-access-token", "with-api-key", "base-url", "codex-home"],
   status: ["base-url", "codex-home"],
   logout: ["codex-home"],
-  verify: ["base-url", "explain", "account"],
+  verify: ["base-url", "explain", "account", "assertion", "public-key"],
   doctor: ["base-url", "codex-home", "store"],
   "jwks-url": [],
   serve: ["port", "store"],

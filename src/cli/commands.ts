@@ -10,7 +10,8 @@ import { createVerifier } from "../verify/tokens/create-verifier.js";
 import { refusePositionals, UsageError, type CommandLine, type CommandName } from "./arguments.js";
 import { commandsToPaste, startBackend } from "./serve.js";
 import { diagnose, renderFindings } from "./doctor.js";
-import { explain, renderExplanation } from "./explain.js";
+import { explainAssertion, readPublicKey } from "./explain-assertion.js";
+import { explain, renderExplanation, type Explanation } from "./explain.js";
 import { openStoreFile } from "./store-file.js";
 
 export interface CommandResult {
@@ -60,15 +61,18 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
   async verify({ values, positionals }) {
     const [input = "-", ...rest] = positionals;
     if (input !== "-" || rest.length > 0) throw new UsageError("verify reads the token from standard input only");
+    if (values.assertion === true) {
+      const { "public-key": publicKey, explain: isExplained } = values;
+      if (isExplained !== true || publicKey === undefined) {
+        throw new UsageError("--assertion needs --explain and --public-key");
+      }
+      const key = readPublicKey(publicKey);
+      return explained(await explainAssertion((await readSecret("assertion")).trim(), key));
+    }
     const url = baseUrl(values);
     const token = (await readSecret("token")).trim();
     if (values.explain === true || values.account !== undefined) {
-      const explanation = await explain(url, token, values.account);
-      return {
-        text: renderExplanation(explanation, process.stdout.isTTY),
-        json: explanation,
-        ...(!explanation.verdict.accepted && { exitCode: 1 }),
-      };
+      return explained(await explain(url, token, values.account));
     }
     const identity = await createVerifier(url, { warnings: false }).verify(token);
     return { text: JSON.stringify(identity, null, 2), json: identity };
@@ -115,6 +119,14 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
     return { text: commandsToPaste(backend), json: { baseUrl, tokenFile } };
   },
 };
+
+function explained(explanation: Explanation): CommandResult {
+  return {
+    text: renderExplanation(explanation, process.stdout.isTTY),
+    json: explanation,
+    ...(!explanation.verdict.accepted && { exitCode: 1 }),
+  };
+}
 
 /** People at a terminal see no prompt, and would wait. */
 async function readSecret(what: string): Promise<string> {

@@ -143,7 +143,7 @@ function displayOf(token: string, payload: JsonObject): Show {
   };
 }
 
-function quote(text: string): string {
+export function quote(text: string): string {
   return JSON.stringify(logText(text));
 }
 
@@ -265,7 +265,7 @@ function signatureCheck(outcome: Outcome): Check {
   return { name: "signature", ok, found, wanted: "made with this key" };
 }
 
-function notChecked(name: string): Check {
+export function notChecked(name: string): Check {
   return { name, ok: null, found: "not checked, because an earlier check failed", wanted: "" };
 }
 
