@@ -100,6 +100,13 @@ export class AgentIdentityError extends Error {
         setCause(this, cause);
       },
     });
+    // Node 26 shows only a cause that is the error's own.
+    Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
+      value(this: Error, _depth: number, options: object, inspect: (value: unknown, options: object) => string) {
+        this.cause;
+        return inspect(this, { ...options, customInspect: false });
+      },
+    });
     Object.defineProperty(this.prototype, "name", { value: "AgentIdentityError", configurable: true, writable: true });
     Object.defineProperty(this.prototype, BRAND, { value: true });
   }
@@ -130,7 +137,7 @@ function causeOf(details: Details): AgentIdentityErrorCause {
 
 /** Not enumerable, so that no serialisation for the caller has it. */
 function setCause<T>(error: object, value: T): T {
-  Object.defineProperty(error, "cause", { value, configurable: true, writable: true });
+  Reflect.defineProperty(error, "cause", { value, configurable: true, writable: true }); // not, if the error is frozen
   return value;
 }
 
