@@ -103,7 +103,7 @@ export class AgentIdentityError extends Error {
     // Node 26 shows only a cause that is the error's own.
     Object.defineProperty(this.prototype, Symbol.for("nodejs.util.inspect.custom"), {
       value(this: Error, _depth: number, options: object, inspect: (value: unknown, options: object) => string) {
-        this.cause;
+        Reflect.get(this, "cause"); // makes it
         return inspect(this, { ...options, customInspect: false });
       },
     });
