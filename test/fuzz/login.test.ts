@@ -64,7 +64,7 @@ test("restrictTo lets in whom it names, and never everyone", async () => {
   });
 });
 
-test("at start-up, whoever may not be signed in is signed out", async () => {
+test("at start-up, credentials that violate a restriction are signed out", async () => {
   const { codexHome, authFile } = createCodexHome();
   const cases = fc.record({ restrictions, account: fc.option(account, { nil: undefined, freq: 4 }) });
   const endings = { TypeError: 0.1, allowed: 0.1, login_method_not_allowed: 0.05, workspace_not_allowed: 0.1 };

@@ -1,15 +1,13 @@
 /** The TypeScript blocks of a Markdown page: type-checked as a consumer's, and started. */
 
 import { execFile, spawn } from "node:child_process";
-import { once } from "node:events";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:http";
-import type { AddressInfo } from "node:net";
 import { join, resolve } from "node:path";
 import type { Readable } from "node:stream";
 import { promisify } from "node:util";
 import { onTestFinished } from "vitest";
 import { mint } from "../support/agents.js";
+import { freePort } from "../support/free-port.js";
 
 const run = promisify(execFile);
 
@@ -86,14 +84,6 @@ export async function startServer(
     ...replacements,
   });
   return { url: `http://127.0.0.1:${port}`, stdout };
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  server.close();
-  return port;
 }
 
 /** Asks until the server listens; the test's time limit ends it. */

@@ -3,12 +3,12 @@
 import { spawn, spawnSync, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { createServer, type AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { expect, onTestFinished, test } from "vitest";
 import { mint } from "../support/agents.js";
 import { startBackend } from "../support/servers.js";
+import { freePort } from "../support/free-port.js";
 
 const isInstalled = spawnSync("prometheus", ["--version"]).status === 0;
 if (!isInstalled) console.log("SKIPPED: the tests with a real Prometheus, because it is not installed");
@@ -95,12 +95,4 @@ function run(command: string, args: string[], env: Record<string, string> = {}):
     await closed;
   });
   return child;
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as AddressInfo;
-  await new Promise((resolve) => server.close(resolve));
-  return port;
 }

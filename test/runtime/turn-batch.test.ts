@@ -6,7 +6,7 @@ import { mint, signingKey } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { watchSignatureJobs } from "../support/signature-jobs.js";
 
-test("whoever waits in one turn of the event loop goes on at once; whoever comes later waits for the next", async () => {
+test("callers of one turn of the event loop go on together; later callers wait for the next turn", async () => {
   const order: string[] = [];
   const wait = async (name: string) => {
     await nextBatch();

@@ -267,7 +267,7 @@ test("the diagnostics have the code that the caller gets", async () => {
   ]);
 });
 
-test("the cause is for the log, not for whoever serialises the error", async () => {
+test("the cause is for the log: no serialisation of the error has it", async () => {
   const verifier = createVerifier("https://chatgpt.com", { jwks: { keySet: { keys: [signingKey.jwk] } } });
   const error: unknown = await verifier.verify(mint({}, { ...signingKey, kid: "stranger" })).catch((e: unknown) => e);
   expect(error).toHaveProperty("cause.kid", "stranger");
