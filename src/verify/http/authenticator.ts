@@ -144,10 +144,12 @@ export function createAuthenticator(
     if (text !== undefined) hide?.(request, sha256(text));
   };
 
-  const authenticateIfSent: Authenticate<Outcome> = (request) => {
+  const authenticateIfSent: Authenticate<Outcome> = (received) => {
+    // Read once: Express gives each request a class of its own, so that V8 looks up each of its properties anew.
+    const request: CredentialsSource = { headers: received.headers, rawHeaders: received.rawHeaders };
     const credentials = readCredentials(request, schemes);
     if (credentials instanceof Refusal) {
-      if (credentials.code === "credentials_missing") requireNodeRequest(request);
+      if (credentials.code === "credentials_missing") requireNodeRequest(received);
       else hideUnread(request);
       return credentials;
     }

@@ -9,36 +9,37 @@ import { PrivateField } from "../../runtime/private-field.js";
 
 type Headers = CredentialsSource["headers"];
 
-/** The received header, kept on the headers object for later mounts on the same request. */
+interface Kept {
+  /** As it was received. */
+  readonly authorization: string | undefined;
+  /** Other code may have set the header since: the kept one counts only while this stands in the request. */
+  readonly placeholder: string;
+}
+
+/** Keeps the received header on the headers object, for later mounts on the same request. */
 class KeptAuthorization extends PrivateField {
-  #authorization: string | undefined;
-  #placeholder: string;
+  #kept: Kept;
 
-  private constructor(headers: Headers, authorization: string | undefined, placeholder: string) {
+  private constructor(headers: Headers, kept: Kept) {
     super(headers);
-    this.#authorization = authorization;
-    this.#placeholder = placeholder;
+    this.#kept = kept;
   }
 
-  static keep(headers: Headers, authorization: string | undefined, placeholder: string): void {
-    if (#placeholder in headers) {
-      headers.#authorization = authorization;
-      headers.#placeholder = placeholder;
-    } else {
-      new KeptAuthorization(headers, authorization, placeholder);
-    }
+  static keep(headers: Headers, kept: Kept): void {
+    if (#kept in headers) headers.#kept = kept;
+    else new KeptAuthorization(headers, kept);
   }
 
-  /** The kept header counts only while its placeholder stands, because other code may have set the header since. */
-  static of(headers: Headers, current: string | undefined): string | undefined {
-    return #placeholder in headers && headers.#placeholder === current ? headers.#authorization : current;
+  static of(headers: Headers): Kept | undefined {
+    return #kept in headers ? headers.#kept : undefined;
   }
 }
 
 /** The `Authorization` header as it was received. */
 export function receivedAuthorization(headers: Headers): string | undefined {
   const current = Object.hasOwn(headers, "authorization") ? headers.authorization : undefined;
-  return KeptAuthorization.of(headers, current);
+  const kept = KeptAuthorization.of(headers);
+  return kept !== undefined && kept.placeholder === current ? kept.authorization : current;
 }
 
 /**
@@ -56,7 +57,7 @@ export function hideToken({ headers, rawHeaders = [] }: CredentialsSource, diges
     throw unchangeable();
   }
   if (headers.authorization !== placeholder) throw unchangeable();
-  KeptAuthorization.keep(headers, authorization, placeholder);
+  KeptAuthorization.keep(headers, { authorization, placeholder });
 }
 
 function hideRaw(rawHeaders: string[], placeholder: string): void {

@@ -9,7 +9,7 @@ export interface CredentialsSource {
     readonly [name: string]: string | string[] | undefined;
   };
   /** Names and values in turn, as received. Only here are both of two `Authorization` headers: `headers` has one. */
-  readonly rawHeaders?: readonly string[];
+  readonly rawHeaders?: readonly string[] | undefined;
 }
 
 /** @throws TypeError that names the mistake, for anything but a Node request */
