@@ -21,7 +21,8 @@ Commands
 Options
   --base-url <url>      the backend whose keys to trust, such as https://chatgpt.com/backend-api
   --explain             for verify: prints each check
-  --account <id>        for verify: checks that the token is of this account too, and prints each check
+  --account <id>        for verify: checks that the token is of this account too, and prints each check;
+                        for serve: the account of the agent; default: acct-demo
   --assertion           for verify --explain: standard input is an assertion; needs --public-key, and no --base-url
   --public-key <key>    the agent's Ed25519 public key: a JWK as JSON, or a file with a JWK or a PEM
   --codex-home <dir>    the directory of auth.json; default: $CODEX_HOME, else ~/.codex
@@ -61,7 +62,7 @@ const OPTIONS_BY_COMMAND = {
   verify: ["base-url", "explain", "account", "assertion", "public-key"],
   doctor: ["base-url", "codex-home", "store"],
   "jwks-url": [],
-  serve: ["port", "store"],
+  serve: ["port", "store", "account"],
 } as const satisfies Record<string, readonly OptionName[]>;
 
 export type CommandName = keyof typeof OPTIONS_BY_COMMAND;

@@ -110,7 +110,8 @@ export const COMMANDS: Readonly<Record<CommandName, (line: CommandLine) => Promi
       throw new UsageError("--port must be an integer of 0 to 65535; 0 takes a free port");
     }
     const store = values.store === undefined ? undefined : await openStoreFile(values.store);
-    const backend = await startBackend({ port, store, log: console.log }).catch((error: unknown) => {
+    const accountId = values.account ?? "acct-demo";
+    const backend = await startBackend({ port, accountId, store, log: console.log }).catch((error: unknown) => {
       const { code } = error as NodeJS.ErrnoException;
       throw code === "EADDRINUSE" ? new UsageError(`port ${port} is taken: choose another with --port`) : error;
     });

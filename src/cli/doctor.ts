@@ -193,7 +193,7 @@ function examineProxies(read: (name: string) => string | undefined): Finding {
   const found = `${names} is set, but this Node (${process.version}) does not heed it: it connects directly`;
   const todo = canHeed
     ? "set NODE_USE_ENV_PROXY=1, or pass jwks.fetch"
-    : "use Node 24 or later with NODE_USE_ENV_PROXY=1, or pass jwks.fetch (docs/operations.md)";
+    : "use Node 24 or later with NODE_USE_ENV_PROXY=1, or pass jwks.fetch (docs/proxies.md)";
   return warning("proxy", found, todo);
 }
 

@@ -298,6 +298,6 @@ export function renderExplanation({ checks, verdict }: Explanation, withColour: 
   const { accepted, code = "" } = verdict;
   const last = accepted
     ? paint(32, "accepted")
-    : `${paint(31, "refused")}: ${code}; docs/why-refused.md says what to do`;
+    : `${paint(31, "refused")}: ${code}; docs/why-refused.md of this package says what to do`;
   return [...lines, "", last].join("\n");
 }

@@ -12,6 +12,8 @@ import { cannedCodexApi } from "../testing.js";
 
 export interface ServeOptions {
   port: number;
+  /** The account of the agent whose token is minted. */
+  accountId: string;
   /** `undefined` for memory. */
   store: IssuerStore | undefined;
   /** Told of each request to the protected API: who called. */
@@ -26,9 +28,9 @@ export interface RunningBackend {
 }
 
 /** Starts a backend and mints a token. Without a store, the token means nothing after the backend has stopped. */
-export async function startBackend({ port, store, log }: ServeOptions): Promise<RunningBackend> {
+export async function startBackend({ port, accountId, store, log }: ServeOptions): Promise<RunningBackend> {
   const issuer = await createIssuer({ store });
-  const owner = { accountId: "acct-demo", chatgptUserId: "user-demo", planType: "pro" };
+  const owner = { accountId, chatgptUserId: "user-demo", planType: "pro" };
   const { token } = await issuer.mint({ ...owner, agentRuntimeId: "agent-demo" });
   const server = createServer();
   await listen(server, port);

@@ -1,6 +1,6 @@
 /** An issuer in memory that also mints bad tokens. */
 
-import { generateKeyPairSync } from "node:crypto";
+import { generateKeyPairSync, randomUUID } from "node:crypto";
 import { createIssuer, type Issuer, type IssuerOptions, type MintedToken } from "../issuer/create-issuer.js";
 import { signToken, type MintClaims } from "../issuer/mint.js";
 import { localSigner } from "../issuer/signing-keys.js";
@@ -32,7 +32,7 @@ export interface TestIssuer extends Issuer {
  * const forged = await issuer.mint({ accountId: "acct-1", chatgptUserId: "user-1", forged: true });
  */
 export async function createTestIssuer(options?: TestIssuerOptions): Promise<TestIssuer> {
-  const kid = "test-key";
+  const kid = `test-${randomUUID()}`; // a token of one test issuer is `key_untrusted` to another, and not a forgery
   const { privateKey } = generateKeyPairSync("rsa", { modulusLength: 2048 });
   const issuer = await createIssuer({ ...options, signingKeys: [{ kid, privateKey }] });
   return {

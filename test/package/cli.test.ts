@@ -148,17 +148,17 @@ test("jwks-url prints where the keys are", async () => {
 });
 
 test("serve runs a backend, prints what works as pasted, says who calls, and leaves nothing behind", async () => {
-  const child = spawn(process.execPath, ["dist/cli.js", "serve", "--port", "0"]);
+  const child = spawn(process.execPath, ["dist/cli.js", "serve", "--port", "0", "--account", "acct-1"]);
   onTestFinished(() => void child.kill("SIGKILL"));
   let output = "";
   child.stdout.setEncoding("utf8").on("data", (chunk: string) => (output += chunk));
   await expect.poll(() => output, { timeout: 10_000 }).toContain('"say hi"');
   const [variables = "", curl = ""] = [/^BASE=.*$/m, /^curl .*$/m].map((line) => line.exec(output)?.[0]);
   const shell = spawn("sh", ["-c", `${variables.replace(" ", "; ")}; ${curl}?secret --silent`]);
-  expect(JSON.parse(await text(shell.stdout))).toMatchObject({ accountId: "acct-demo", planType: "pro" });
+  expect(JSON.parse(await text(shell.stdout))).toMatchObject({ accountId: "acct-1", planType: "pro" });
   await expect
     .poll(() => output, { timeout: 10_000 })
-    .toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-demo \(Bearer\)/);
+    .toMatch(/GET \/backend-api\/whoami {2}agent-\S+ of acct-1 \(Bearer\)/);
   expect(output).not.toContain("secret");
   const [baseUrl = "", tokenFile = ""] = variables.replace("BASE=", "").split(" TOKEN_FILE=");
   expect((await fetch(`${baseUrl}/whoami`)).status).toBe(401);

@@ -19,6 +19,11 @@ export const PAGES: readonly string[] = [
     .map((name) => join("docs", name)),
 ];
 
+/** The pages for operators, whose blocks `docs.test.ts` runs one by one. */
+export const OPERATING: readonly string[] = ["metrics-and-logs", "operations", "outages", "proxies"].map(
+  (page) => `docs/${page}.md`,
+);
+
 export function codeBlocks(page: string): string[] {
   return [...readFileSync(page, "utf8").matchAll(/```ts\n([^]*?)```/g)].map(([, code = ""]) => code);
 }

@@ -14,7 +14,7 @@ import { selfSign } from "../support/certificate.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { redisIsInstalled, startRedis } from "../support/redis.js";
 import { listen, sendJson, startBackend } from "../support/servers.js";
-import { answerOf, check, codeBlocks, PAGES, start, startServer } from "./code-blocks.js";
+import { answerOf, check, codeBlocks, OPERATING, PAGES, start, startServer } from "./code-blocks.js";
 
 const BASE_URL = "https://chatgpt.com/backend-api";
 const GATEWAY = "https://gw.example/backend-api";
@@ -23,20 +23,20 @@ const unavailable = (_req: unknown, res: { writeHead(status: number): { end(): v
 };
 const bearer = (token: string) => ({ authorization: `Bearer ${token}` });
 
-/** Blocks of a page, by what only one of them contains: all of them, so that none is left out. */
-function named<Name extends string>(page: string, marks: Record<Name, string>): Record<Name, string> {
-  const blocks = codeBlocks(page);
+/** Blocks of some pages, by what only one of them contains: all of them, so that none is left out. */
+function named<Name extends string>(pages: readonly string[], marks: Record<Name, string>): Record<Name, string> {
+  const blocks = pages.flatMap(codeBlocks);
   const found = Object.entries<string>(marks).map(([name, mark]) => {
     const [block, ...others] = blocks.filter((code) => code.includes(mark));
-    if (block === undefined || others.length > 0) throw new Error(`${page}: not one block with ${mark}`);
+    if (block === undefined || others.length > 0) throw new Error(`${pages.join()}: not one block with ${mark}`);
     return [name, block] as const;
   });
   if (new Set(found.map(([, block]) => block)).size !== blocks.length)
-    throw new Error(`${page}: a block without a test`);
+    throw new Error(`${pages.join()}: a block without a test`);
   return Object.fromEntries(found) as Record<Name, string>;
 }
 
-const operations = named("docs/operations.md", {
+const operating = named(OPERATING, {
   audit: "caller.accepted",
   telemetry: "startTelemetry(",
   log: "pino(",
@@ -47,7 +47,7 @@ const operations = named("docs/operations.md", {
 });
 
 describe("diagnostics", () => {
-  const page = readFileSync("docs/operations.md", "utf8");
+  const page = readFileSync("docs/metrics-and-logs.md", "utf8");
 
   test.each(["verify", "jwks.fetch"])("the table of %s has the members of its events, and no others", async (name) => {
     const members = new Set<string>();
@@ -77,7 +77,7 @@ describe("diagnostics", () => {
     await createVerifier("https://gw.example", { jwks: { keySet: await issuer.jwks() } }).verify(token);
     await issuer.revokeAgent(agentRuntimeId);
   `;
-    const { stdout } = await start(operations.audit + demo, {});
+    const { stdout } = await start(operating.audit + demo, {});
     const printed = await text(stdout);
     const entries = printed
       .trim()
@@ -89,12 +89,12 @@ describe("diagnostics", () => {
   });
 
   test("the lines for OpenTelemetry compile", async () => {
-    await check(operations.telemetry);
+    await check(operating.telemetry);
   });
 
   test("pino logs refusals and failed fetches with what an operator needs, and no token", async () => {
     const backend = await startBackend();
-    const { url, stdout } = await startServer(operations.log, { [BASE_URL]: backend.baseUrl });
+    const { url, stdout } = await startServer(operating.log, { [BASE_URL]: backend.baseUrl });
     let log = "";
     stdout.setEncoding("utf8").on("data", (chunk: string) => (log += chunk));
     const tokens = [mint(), mint({}, createSigningKey("key-2"))] as const;
@@ -128,7 +128,7 @@ test("the readiness probe waits for the first key set, and outlasts an outage; t
   const backend = await startBackend();
   backend.answer = unavailable;
   // A set that is old at once: then ready() would be a fetch for every probe.
-  const { url } = await startServer(operations.health, {
+  const { url } = await startServer(operating.health, {
     [`"${BASE_URL}"`]: `"${backend.baseUrl}", { jwks: { cacheMaxAge: 1 } }`,
   });
   const probe = async (path: string) => (await answerOf(`${url}${path}`)).status;
@@ -150,7 +150,7 @@ test.runIf(redisIsInstalled)("with the store, a process that starts during an ou
   const backend = await startBackend();
   const replacements = { [BASE_URL]: backend.baseUrl, "redis://127.0.0.1:6379": redis };
   const ask = async () => {
-    const { url } = await startServer(operations.store, replacements);
+    const { url } = await startServer(operating.store, replacements);
     return (await answerOf(`${url}/tasks`, { headers: bearer(mint()) })).status;
   };
   expect(await ask()).toBe(200);
@@ -223,7 +223,7 @@ describe("proxies and private CAs", () => {
   test("undici's ProxyAgent fetches the keys through the proxy, and follows no redirect", async () => {
     const backend = await startBackend();
     const proxy = await startProxy();
-    const agents = await agentsOf(operations.proxy, {
+    const agents = await agentsOf(operating.proxy, {
       [BASE_URL]: backend.baseUrl,
       "http://proxy.example:3128": proxy.url,
     });
@@ -239,7 +239,7 @@ describe("proxies and private CAs", () => {
 
   test("undici's Agent trusts the private CA, and Node's own fetch says what is missing", async () => {
     const { baseUrl, ca } = await startGateway();
-    const agents = await agentsOf(operations.privateCa, { [GATEWAY]: baseUrl, "/etc/ssl/private-ca.pem": ca });
+    const agents = await agentsOf(operating.privateCa, { [GATEWAY]: baseUrl, "/etc/ssl/private-ca.pem": ca });
     expect(await agents.authenticate({ headers: bearer(mint()) })).toMatchObject({ agentRuntimeId: "agent-1" });
     const { jwks } = agentIdentityAuth(baseUrl, { jwks: {} }).verifier;
     await expect(jwks.ready()).rejects.toMatchObject({ code: "keys_unavailable" });
@@ -264,7 +264,7 @@ describe("proxies and private CAs", () => {
   );
 });
 
-const migration = named("docs/migration.md", {
+const migration = named(["docs/migration.md"], {
   fromExpressOauth2JwtBearer: "restrictTo",
   fromExpressJwt: "blocked",
 });
