@@ -35,7 +35,9 @@ const exportOfJwk = {
 export default defineConfig(
   globalIgnores([
     "dist/",
-    "docs/api/",
+    "docs/site/.vitepress/cache/",
+    "docs/site/.vitepress/dist/",
+    "docs/site/node_modules/",
     "bench/node_modules/",
     "examples/nestjs/", // as test/mcp/: test:recipes builds it
     "examples/next/",
@@ -45,6 +47,7 @@ export default defineConfig(
     "test/mcp/", // its packages are not installed with the project; it checks its own types
     "test/mutation/node_modules/",
     "test/runtimes/node_modules/",
+    "test/site/", // as test/mcp/
     "test/stores/node_modules/",
   ]),
   js.configs.recommended,

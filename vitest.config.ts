@@ -17,6 +17,7 @@ export default defineConfig({
       "test/stores/**",
       "test/mcp/**",
       "test/runtimes/**",
+      "test/site/**",
       "**/node_modules/**",
     ],
     // Files share a process, which spares most of the CPU time: a test puts back what it replaces, also when it fails.

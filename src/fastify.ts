@@ -1,6 +1,6 @@
 /**
  * Fastify 5.
- * @module
+ * @module agent-identity-auth/fastify
  */
 
 import type { FastifyPluginCallback, FastifyReply, FastifyRequest, onRequestHookHandler } from "fastify";

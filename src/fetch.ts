@@ -1,6 +1,6 @@
 /**
  * Servers that take a `Request` and give a `Response`.
- * @module
+ * @module agent-identity-auth/fetch
  */
 
 import type { AgentIdentity } from "./protocol/agent-identity.js";

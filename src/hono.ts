@@ -1,6 +1,6 @@
 /**
  * Hono 4.
- * @module
+ * @module agent-identity-auth/hono
  */
 
 import type { Context, MiddlewareHandler } from "hono";
@@ -28,7 +28,11 @@ export type { AgentIdentityErrorCause, AgentIdentityErrorCode } from "./verify/o
 
 /** Middleware that sets `c.var.agentIdentity`. */
 export type AgentIdentityHonoHandler<Identity = AgentIdentity> = MiddlewareHandler<{
-  Variables: { agentIdentity: Identity };
+  /** What the handlers behind it find in `c.var`. */
+  Variables: {
+    /** The caller. */
+    agentIdentity: Identity;
+  };
 }>;
 
 /** The middleware that `agentIdentityAuth` returns: mount it, or what its `restrictTo` or `require` returns. */

@@ -1,6 +1,6 @@
 /**
  * Express, and the framework-free core.
- * @module
+ * @module agent-identity-auth
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";

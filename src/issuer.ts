@@ -1,6 +1,6 @@
 /**
  * Your own backend: it mints tokens, serves the JWKS, registers tasks, and is the directory for AgentAssertions.
- * @module
+ * @module agent-identity-auth/issuer
  */
 
 export type { IssuerRouter, RouterOptions } from "./issuer/codex-router.js";

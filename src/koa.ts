@@ -1,6 +1,6 @@
 /**
  * Koa 2 and 3.
- * @module
+ * @module agent-identity-auth/koa
  */
 
 import type { IncomingMessage, ServerResponse } from "node:http";

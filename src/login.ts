@@ -1,6 +1,6 @@
 /**
  * Signing in as an agent: load, save, status, log out, and login restrictions at start-up.
- * @module
+ * @module agent-identity-auth/login
  */
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";

@@ -1,6 +1,6 @@
 /**
  * MCP servers, with the TypeScript SDK 1.x or 2.x.
- * @module
+ * @module agent-identity-auth/mcp
  */
 
 import type { AgentIdentity } from "./protocol/agent-identity.js";

@@ -1,6 +1,6 @@
 /**
  * OpenTelemetry: metrics of verifications and key fetches, and attributes of the request's span. It needs `@opentelemetry/api`.
- * @module
+ * @module agent-identity-auth/otel
  */
 
 import { subscribe, unsubscribe } from "node:diagnostics_channel";
@@ -13,7 +13,7 @@ import type { JwksFetchEvent, VerifyEvent } from "./verify/outcome/diagnostics.j
 export interface TelemetryOptions {
   /** Resolvers whose key sets have their age measured: `agents.verifier.jwks`. Default: none. */
   jwks?: readonly JwksResolver[] | undefined;
-  /** `true` records the ChatGPT user of the agent as `user.id` of the span. Default `false`: it is personal data. */
+  /** `true` records the ChatGPT user of the agent as `user.id` of the span. It is personal data. Default `false`. */
   recordUserId?: boolean | undefined;
 }
 

@@ -1,6 +1,6 @@
 /**
  * Stores that several processes share: for `createIssuer({ store })`, and for `jwks: { store }`.
- * @module
+ * @module agent-identity-auth/stores
  */
 
 export type { IssuerStore } from "./protocol/issuer-store.js";

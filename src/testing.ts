@@ -1,7 +1,7 @@
 /**
  * For tests of your own code: an issuer in memory with good and bad tokens, identities without a token, and a stand-in for
  * the Codex API.
- * @module
+ * @module agent-identity-auth/testing
  */
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";

@@ -24,7 +24,7 @@ export interface IssuerOptions {
   store?: IssuerStore | KeyvStore | undefined;
   /** Separates issuers that share a store: 1–64 of `A-Za-z0-9._-`. Default `agent-identity-auth`. */
   name?: string | undefined;
-  /** Your own keys in place of stored ones. The first one signs, and all are published. */
+  /** Your own keys in place of stored ones. The first one signs, and all are published. Default: keys that the issuer makes and stores. */
   signingKeys?: readonly SigningKey[] | undefined;
   /**
    * Seconds between two rotations of the signing key, which `mint` and `jwks` carry out. At least 600 and half of `maxLifetime`.

@@ -24,23 +24,23 @@ export interface MintClaims {
   chatgptUserId: string;
   /** 1–128 characters without `: / ? # %`, spaces or control characters. Default: a new id. */
   agentRuntimeId?: string | undefined;
-  /** Default `""`: Codex 0.132.0 and before refuse a token without an email, and `null`. */
+  /** The email address of the user. Codex 0.132.0 and before refuse a token without one, and `null`. Default `""`. */
   email?: string | null | undefined;
-  /** Default `free`. */
+  /** The plan of the account. Default `free`. */
   planType?: string | undefined;
-  /** Default `false`. */
+  /** Whether the account is under FedRAMP. Default `false`. */
   chatgptAccountIsFedramp?: boolean | undefined;
-  /** Seconds until the token ends. Default and most: the issuer's `maxLifetime`. A stolen token cannot be revoked before. */
+  /** Seconds until the token ends, at most `maxLifetime`. A stolen token cannot be revoked before. Default: `maxLifetime`. */
   lifetime?: number | undefined;
-  /** Seconds since the epoch. Default: now. */
+  /** The `iat`, in seconds since the epoch. Default: now. */
   issuedAt?: number | undefined;
-  /** Seconds since the epoch, at most `maxLifetime` from now. Default: `issuedAt` and `lifetime`. */
+  /** The `exp`, in seconds since the epoch, at most `maxLifetime` from now. Default: `issuedAt` and `lifetime`. */
   expiresAt?: number | undefined;
-  /** Seconds since the epoch. Default: none. */
+  /** The `nbf`, in seconds since the epoch. Default: none. */
   notBefore?: number | undefined;
-  /** Default: the issuer's, which is Codex's unless it was configured. */
+  /** The `iss`. Default: the issuer's, which is Codex's unless it was configured. */
   issuer?: string | undefined;
-  /** Default: the issuer's, which is Codex's unless it was configured. */
+  /** The `aud`. Default: the issuer's, which is Codex's unless it was configured. */
   audience?: string | undefined;
 }
 

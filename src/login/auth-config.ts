@@ -23,17 +23,17 @@ import { sharedVerifier, type SharedVerifier } from "../verify/tokens/create-ver
 import type { AuthCredentialsStoreMode } from "./auth-store.js";
 import { findCodexHome } from "./codex-home.js";
 
-/** Names are those of Codex's configuration. */
+/** The first argument of all functions of `/login`. Names are those of Codex's configuration. */
 export interface AuthConfig extends LoginRestrictions {
   /** The base URL of the backend whose keys verify tokens. There is no default. */
   chatgptBaseUrl: string;
-  /** Default: `CODEX_HOME`, else `~/.codex`. */
+  /** The directory of `auth.json`. Default: `CODEX_HOME`, else `~/.codex`. */
   codexHome?: string | undefined;
-  /** `"file"` (default) is `auth.json` in `codexHome`; `"ephemeral"` is the memory of this process. */
+  /** `"file"` is `auth.json` in `codexHome`; `"ephemeral"` is the memory of this process. Default `"file"`. */
   authCredentialsStoreMode?: AuthCredentialsStoreMode | undefined;
   /**
-   * Where tasks are registered. Default: `CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL`, else by the base URL for the known
-   * ChatGPT hosts and loopback. Any other base needs it.
+   * Where tasks are registered. Default: `CODEX_AGENT_IDENTITY_AUTHAPI_BASE_URL`, else by the base URL. A base URL that is
+   * neither a known ChatGPT host nor loopback needs this option or that variable.
    */
   authApiBaseUrl?: string | undefined;
   /** How the keys are fetched, or a resolver to share. Default: the one shared resolver of the JWKS URL. */
@@ -45,7 +45,7 @@ export interface AuthConfig extends LoginRestrictions {
   fetch?: Fetch | undefined;
   /**
    * `true` accepts an agent record in `auth.json`, in which nothing is signed: everybody who can write the file can say who the agent is.
-   * Default `false`: such a file is the error `agent_record_unsigned`.
+   * Default `false`. With `false`, such a file is the error `agent_record_unsigned`.
    */
   acceptUnsignedRecord?: boolean | undefined;
   /** The environment variables. Default `process.env`. */

@@ -6,6 +6,7 @@ import { identityOrThrow, type Outcome } from "../verify/outcome/verdict.js";
 import { authInfoOf, type McpAuthInfo } from "./gate.js";
 
 type ErrorClass = new (message: string) => Error;
+type OAuthErrorClass = new (code: string, message: string) => Error;
 
 /** The SDK's error classes, which its gate recognises. */
 export type McpErrorClasses =
@@ -19,7 +20,7 @@ export type McpErrorClasses =
     }
   | {
       /** Of SDK 2. */
-      readonly OAuthError: new (code: string, message: string) => Error;
+      readonly OAuthError: OAuthErrorClass;
     };
 
 /** The SDK's `OAuthTokenVerifier`. */

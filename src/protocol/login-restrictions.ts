@@ -4,9 +4,9 @@ import { checkOptions, type OptionCheck, type OptionChecks } from "./options.js"
 
 /** How an agent must be signed in, and to which workspaces (accounts). The terms are those of Codex's configuration. */
 export interface LoginRestrictions {
-  /** An agent identity counts as `"chatgpt"`. */
+  /** The one allowed way of signing in. An agent identity counts as `"chatgpt"`. Default: any. */
   forcedLoginMethod?: "chatgpt" | "api" | undefined;
-  /** Account ids, compared exactly but for white space around them; blank entries of a list are dropped. */
+  /** Account ids, compared exactly but for white space around them; blank entries of a list are dropped. Default: any. */
   forcedChatgptWorkspaceId?: string | readonly string[] | undefined;
 }
 

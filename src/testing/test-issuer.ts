@@ -8,9 +8,9 @@ import { aBoolean, anObject, checkOptions } from "../protocol/options.js";
 
 /** What the `mint` of a test issuer takes: everything that a real issuer takes, and what makes a token bad. */
 export interface TestClaims extends MintClaims {
-  /** Claims as in the JWT, which take the place of the others unchecked; `undefined` leaves a claim out. */
+  /** Claims as in the JWT, which take the place of the others unchecked; `undefined` leaves a claim out. Default: none. */
   overrides?: Readonly<Record<string, unknown>> | undefined;
-  /** Signs with a key that nobody trusts, under the `kid` of the trusted key. Default `false`. */
+  /** `true` signs with a key that nobody trusts, under the `kid` of the trusted key. Default `false`. */
   forged?: boolean | undefined;
 }
 

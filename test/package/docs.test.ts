@@ -10,6 +10,7 @@ import type { Duplex } from "node:stream";
 import { text } from "node:stream/consumers";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { agentIdentityAuth, type AgentIdentityMiddleware } from "../../src/index.js";
+import { headingAnchor } from "../../scripts/heading-anchor.js";
 import { selfSign } from "../support/certificate.js";
 import { createSigningKey, mint, signingKey } from "../support/agents.js";
 import { redisIsInstalled, startRedis } from "../support/redis.js";
@@ -313,14 +314,11 @@ describe("after the migration", () => {
   });
 });
 
-test.each([...PAGES, "CONTRIBUTING.md", "SECURITY.md"])("the links of %s lead somewhere", (page) => {
+const OTHER_PAGES = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "bench/FAULTS.md", "bench/RESULTS.md"];
+
+test.each([...PAGES, ...OTHER_PAGES, "docs/site/index.md"])("the links of %s lead somewhere", (page) => {
   const headings = (page: string) =>
-    [...readFileSync(page, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) =>
-      heading
-        .toLowerCase()
-        .replace(/[^\w -]/g, "")
-        .replaceAll(" ", "-"),
-    );
+    [...readFileSync(page, "utf8").matchAll(/^#+ (.*)$/gm)].map(([, heading = ""]) => headingAnchor(heading));
   const prose = readFileSync(page, "utf8").replace(/^```[^]*?^```/gm, "");
   for (const [, path = "", anchor] of prose.matchAll(/\]\((?!https:)([^)#]*)(?:#([^)]*))?\)/g)) {
     const target = path === "" ? page : join(dirname(page), path);

@@ -37,9 +37,9 @@ import {
 /** Options of `agentIdentityAuth`, the same for every framework. */
 export interface AgentIdentityAuthOptions extends VerifierOptions {
   /**
-   * `true` leaves the token in the request's headers, for an upstream or another verifier behind the mount. Default `false`:
-   * `Bearer hidden.…` takes the token's place as soon as its unverified `iss` and `aud` are right, because the token holds the
-   * agent's private key and logs copy headers. `/fetch` changes no `Request`: see `withoutCredentials`.
+   * `true` leaves the token in the request's headers, for an upstream or another verifier behind the mount. Default `false`.
+   * With `false`, `Bearer hidden.…` takes the token's place as soon as its unverified `iss` and `aud` are right, because the
+   * token holds the agent's private key and logs copy headers. `/fetch` changes no `Request`: see `withoutCredentials`.
    */
   keepCredentials?: boolean | undefined;
   /**

@@ -6,43 +6,65 @@
 import { withoutStack } from "../../runtime/without-stack.js";
 import { buildChallenge, DEFAULT_REALM, type ChallengeParameters } from "./challenge.js";
 
+/** The comment of a code says what to do about it: `docs/errors.md` is made from this table. */
 const FAILURES = {
+  /** Send `Authorization: Bearer` and the token. */
   credentials_missing: { status: 401, message: "No credentials were sent." },
+  /** Send a bearer token. To accept assertions, the server sets `directory`. A runtime assertion (`AgentAssertion 1.…`) is for OpenAI alone. */
   scheme_unsupported: { status: 401, message: "The Authorization scheme is not supported here." },
+  /** Send one `Authorization` header, with one token in it. */
   request_malformed: { status: 400, error: "invalid_request", message: "The Authorization header is malformed." },
+  /** Send a JWT of at most 16 KiB. A personal access token (`at-…`) is not one. */
   token_malformed: { status: 401, error: "invalid_token", message: "The token is not a well-formed JWT." },
+  /** Get a token from the backend: this one is not signed with RS256. */
   algorithm_not_allowed: { status: 401, error: "invalid_token", message: "The token is not signed with RS256." },
+  /** Get a token from the backend. If your own backend signs another `iss`, set the option `issuer`. */
   issuer_invalid: { status: 401, error: "invalid_token", message: "The token is from another issuer." },
+  /** Get a token for Codex. If your own backend signs another `aud`, set the option `audience`. */
   audience_invalid: { status: 401, error: "invalid_token", message: "The token is for another audience." },
+  /** Correct the backend: a claim is missing or has the wrong type. */
   claims_invalid: {
     status: 401,
     error: "invalid_token",
     message: "The token lacks a claim or has one of the wrong type.",
   },
+  /** Get a new token. If it is new, compare the clocks. */
   token_expired: { status: 401, error: "invalid_token", message: "The token has expired." },
+  /** Compare the clocks. */
   token_not_yet_valid: { status: 401, error: "invalid_token", message: "The token is not valid yet." },
+  /** Compare the base URLs: `cause` has the token's `kid` and the backend's `kids`. */
   key_untrusted: {
     status: 401,
     error: "invalid_token",
     message: "The token is signed with a key that is not trusted.",
   },
+  /** Get a new token: this one was altered or forged. */
   signature_invalid: { status: 401, error: "invalid_token", message: "The token's signature is not valid." },
+  /** Send an assertion in Codex's form. */
   assertion_malformed: { status: 401, error: "invalid_token", message: "The agent assertion is malformed." },
+  /** Compare the clocks: the assertion was signed more than 300 s from now. */
   assertion_stale: { status: 401, error: "invalid_token", message: "The agent assertion's time is not now." },
+  /** Sign in again: the agent is unknown or revoked, or the signature or the account is wrong. */
   assertion_invalid: { status: 401, error: "invalid_token", message: "The agent assertion is not valid." },
+  /** Register the task again. Codex does so only when it starts. */
   task_invalid: { status: 401, error: "invalid_token", message: "The task is unknown or has expired." },
+  /** Sign in another way: `forcedLoginMethod` refuses agents here. */
   login_method_not_allowed: {
     status: 403,
     error: "insufficient_scope",
     message: "This way of signing in is not allowed here.",
   },
+  /** Sign in to an account that `restrictTo` names. */
   workspace_not_allowed: { status: 403, error: "insufficient_scope", message: "This workspace is not allowed here." },
+  /** Ask the server's owner: the rule of `require` did not return `true`. */
   identity_not_allowed: { status: 403, error: "insufficient_scope", message: "This agent is not allowed here." },
+  /** Try again after `Retry-After`. For the server's operator: a look-up failed or took over 2 s. */
   directory_unavailable: { status: 503, message: "Agents cannot be looked up at the moment. Try again later." },
+  /** Try again after `Retry-After`. For the server's operator: the key endpoint is down. */
   keys_unavailable: { status: 503, message: "The signing keys are unavailable at the moment. Try again later." },
 } as const satisfies Record<string, { status: 400 | 401 | 403 | 503; error?: string; message: string }>;
 
-/** Why a request or a token was refused. The README's table of errors says what to do about each code. */
+/** Why a request or a token was refused. `docs/errors.md` says what to do about each code. */
 export type AgentIdentityErrorCode = keyof typeof FAILURES;
 
 /** Details for the operator's log, not for the caller. They hold no token, no claim and no account. */

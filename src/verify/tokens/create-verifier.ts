@@ -25,17 +25,17 @@ import { publishVerification } from "../outcome/diagnostics.js";
 export interface VerifierOptions extends JwksLocationOptions, KeyAskerOptions {
   /**
    * The longest time since `iat` for which a bearer token is accepted, in seconds: an integer of 1 or more. An older token is
-   * `token_expired` even before its `exp`, and a token whose `iat` is in the future is `token_not_yet_valid`. Default: only
-   * `exp` counts.
+   * `token_expired` even before its `exp`, and a token whose `iat` is in the future is `token_not_yet_valid`. Default: none.
+   * Without this option, only `exp` counts.
    */
   maxTokenAge?: number | undefined;
-  /** The one accepted `iss`. Default `https://chatgpt.com/codex-backend/agent-identity`, whatever the base URL. */
+  /** The one accepted `iss`, whatever the base URL. Default `https://chatgpt.com/codex-backend/agent-identity`. */
   issuer?: string | undefined;
   /** The one accepted `aud`. Default `codex-app-server`. */
   audience?: string | undefined;
   /** How far clocks may differ, for `exp` and `nbf`, in seconds: an integer of 0 to 300. Default 60, as in Codex. */
   clockTolerance?: number | undefined;
-  /** Verified tokens are remembered by their SHA-256. `false` remembers none. */
+  /** Verified tokens are remembered by their SHA-256. `false` remembers none. Default `{ max: 10000 }`. */
   tokenCache?:
     | {
         /** How many tokens: an integer of 1 to 1000000. Default 10000. */

@@ -1,0 +1,5 @@
+import { filePages } from "../pages.ts";
+
+export default {
+  paths: () => filePages().map(({ file, text }) => ({ params: { file }, content: text })),
+};
