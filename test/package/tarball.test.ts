@@ -1,4 +1,4 @@
-import { execFile } from "node:child_process";
+import { execFile, execFileSync } from "node:child_process";
 import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
@@ -14,8 +14,9 @@ const specifiers = subpaths.map((subpath) => `agent-identity-auth${subpath.slice
 const bareSpecifiers = specifiers.filter((specifier) => !/\/(fastify|hono|otel)$/.test(specifier));
 let tarball = "";
 
+const committed = execFileSync("git", ["ls-files"], { encoding: "utf8" }).split("\n");
+
 /** What is in the package, apart from the compiled modules of `src`. */
-const DOCS = readdirSync("docs").filter((name) => name.endsWith(".md"));
 const FILES = [
   "CHANGELOG.md",
   "LICENSE",
@@ -23,7 +24,8 @@ const FILES = [
   "SECURITY.md",
   "package.json",
   "docs/alerts.yml",
-  ...DOCS.map((page) => `docs/${page}`),
+  ...committed.filter((file) => /^(docs|bench)\/[^/]*\.md$/.test(file)),
+  ...committed.filter((file) => /^examples\/.*\.(ts|js|json)$/.test(file) && !file.endsWith("/package-lock.json")),
 ];
 
 /** Consumer projects, and the packages that they have beside this one. */
@@ -59,7 +61,7 @@ afterAll(() => {
   rmSync(directory, { recursive: true });
 });
 
-test("the tarball holds the compiled modules and nothing else", async () => {
+test("the tarball holds the compiled modules, the pages and the examples, and nothing else", async () => {
   const { stdout } = await run("tar", ["-tzf", tarball]);
   const sources = readdirSync("src", { recursive: true, encoding: "utf8" }).filter((name) => name.endsWith(".ts"));
   const compiled = sources.flatMap((name) => [".js", ".d.ts"].map((ending) => `dist/${name.slice(0, -3)}${ending}`));
