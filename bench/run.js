@@ -111,12 +111,16 @@ async function measureFramework(framework, node, label) {
         if (roles.some((role) => ["own", "keeping", "directory", "jose", "peer"].includes(role)))
           await expectRefusals(server);
       }
-      for (const workload of plan.workloads) await measureWorkload(workload, servers, generation, measured);
+      for (const workload of workloadsOf(framework)) await measureWorkload(workload, servers, generation, measured);
     } finally {
       await Promise.all(servers.map(({ child }) => child.stop()));
     }
   }
   return measured;
+}
+
+function workloadsOf(framework) {
+  return plan.workloads.filter((workload) => workloads[workload].on?.includes(framework) ?? true);
 }
 
 async function measureWorkload(workload, servers, generation, measured) {

@@ -7,13 +7,15 @@ export const frameworks = ["express", "koa", "fastify", "hono"];
 export const loadContestants = async (framework) => (await import(`./contestants/${framework}.js`)).contestants;
 
 const hot = { roles: ["bare", "floor", "own", "keeping", "jose", "peer"], references: ["floor"] };
-const firstSeen = { roles: ["bare", "own", "jose", "peer"], references: ["jose", "bare"], once: true };
+// What only the core decides is measured on one framework.
+const firstSeen = { roles: ["bare", "own", "jose", "peer"], references: ["jose", "bare"], once: true, on: ["express"] };
 const assertions = { roles: ["bare", "reader", "directory"], references: ["reader"] };
-const refused = { roles: ["bare", "refuser", "own", "jose"], references: ["refuser"], refused: true };
+const refused = { roles: ["bare", "refuser", "own", "jose"], references: ["refuser"], refused: true, on: ["express"] };
 
 /**
  * - `roles`: which contestants take part
  * - `references`: the role that every contestant is compared with: the first one that the framework has
+ * - `on`: the frameworks; all, if there is none
  * - `once`: each header is sent once to a server
  * - `refused`: all contestants but `bare` must refuse
  */

@@ -314,7 +314,14 @@ describe("after the migration", () => {
   });
 });
 
-const OTHER_PAGES = ["CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "bench/FAULTS.md", "bench/RESULTS.md"];
+const OTHER_PAGES = [
+  "CHANGELOG.md",
+  "CONTRIBUTING.md",
+  "SECURITY.md",
+  "bench/FAULTS.md",
+  "bench/RESULTS.md",
+  "bench/SCALE.md",
+];
 
 test.each([...PAGES, ...OTHER_PAGES, "docs/site/index.md"])("the links of %s lead somewhere", (page) => {
   const headings = (page: string) =>
