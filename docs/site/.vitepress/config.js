@@ -65,11 +65,14 @@ export default defineConfig({
         miniSearch: {
           searchOptions: {
             boostDocument: (id) =>
-              /\/(api|changelog|comparison|contributing|faults|migration|results)\b/.test(id) ? 0.3 : 1,
+              /\/(api|changelog|comparison|contributing|faults|migration|results)\b/.test(id) ? 0.15 : 1,
           },
         },
       },
     },
+  },
+  transformPageData({ filePath, frontmatter }) {
+    if (!/^## /m.test(read(filePath))) frontmatter.aside = false; // it would be empty
   },
   buildEnd({ outDir }) {
     writeFileSync(join(outDir, "llms.txt"), llmsIndex(NAME, SUMMARY, [...sidebar, files]));
