@@ -38,12 +38,13 @@ const files: readonly string[] = execFileSync("git", ["ls-files", "--cached", "-
   .split("\n")
   .filter((file) => file !== "" && existsSync(join(ROOT, file)));
 
-const isPage = (file: string): boolean => /^(docs\/|bench\/)?[^/]+\.md$/.test(file);
+/** The Markdown files that are pages; others are shown as code. */
+const isPage = (file: string): boolean => /^(docs\/|docs\/site\/.*|bench\/)?[^/]+\.md$/.test(file);
 
 /** The groups with the pages that exist, as paths of the repository. */
 export function pageGroups(): [group: string, pages: string[]][] {
   const named = Object.values(GROUPS).flat();
-  const others = files.filter((file) => file.startsWith("docs/") && isPage(file) && !named.includes(file));
+  const others = files.filter((file) => /^docs\/[^/]+\.md$/.test(file) && !named.includes(file));
   return Object.entries(GROUPS).map(([group, pages]) => [
     group,
     [...pages.filter((page) => files.includes(page)), ...(group === "More" ? others : [])],
@@ -68,7 +69,7 @@ export function siteLink(page: string, link: string): string {
   if (/^([a-z]+:|[/#])/i.test(link)) return link;
   const [path = "", anchor = ""] = link.split(/(?=#)/);
   const file = linkedFile(page, path);
-  return `/${isPage(file) || file.startsWith("docs/site/") ? sitePath(file) : `files/${file}.md`}${anchor}`;
+  return `/${isPage(file) ? sitePath(file) : `files/${file}.md`}${anchor}`;
 }
 
 /** Replaces the links of a page, but nothing in its code blocks. */
@@ -89,16 +90,15 @@ export function filePages(): { file: string; text: string }[] {
       return link;
     });
   }
-  const pages = [...shown].map((file) => ({ file, text: files.includes(file) ? codeOf(file) : listOf(file, shown) }));
-  return pages.filter(({ text }) => text !== "");
+  return [...shown].map((file) => ({ file, text: files.includes(file) ? codeOf(file) : listOf(file, shown) }));
 }
 
 const codeOf = (file: string): string => `# \`${file}\`\n\n<<< @/${file}\n`;
 
-/** @returns "" for a folder that does not exist: its links are then dead, which ends the build */
 function listOf(folder: string, shown: ReadonlySet<string>): string {
   const lines = files
     .filter((file) => file.startsWith(`${folder}/`))
     .map((file) => (shown.has(file) ? `- [\`${file}\`](/files/${file}.md)` : `- \`${file}\``));
-  return lines.length === 0 ? "" : `# \`${folder}\`\n\n${lines.join("\n")}\n`;
+  if (lines.length === 0) throw new Error(`a page links to ${folder}, which does not exist`);
+  return `# \`${folder}\`\n\n${lines.join("\n")}\n`;
 }

@@ -26,11 +26,12 @@ const files = {
   items: filePages().map(({ file }) => ({ text: file, link: `/files/${file}.md` })),
 };
 
-/** Pages stand outside of this folder, from where a search upwards for Vue finds nothing. */
-const vueOfThisFolder = {
-  name: "vue-of-this-folder",
+/** Pages stand outside of this folder: a search upwards from them finds neither Vue nor the packages that VitePress asks Vite for. */
+const packagesOfThisFolder = {
+  name: "packages-of-this-folder",
   enforce: "pre",
   resolveId: (id, _importer, { ssr }) => (ssr && /^vue(\/|$)/.test(id) ? { id, external: true } : undefined),
+  configResolved: ({ optimizeDeps }) => void (optimizeDeps.include = []),
 };
 
 export default defineConfig({
@@ -41,7 +42,7 @@ export default defineConfig({
   srcDir: ROOT,
   srcExclude: ["docs/site/api/index.md", "examples/**", "scripts/**", "src/**", "test/**"],
   rewrites: sitePath,
-  vite: { plugins: [vueOfThisFolder], build: { chunkSizeWarningLimit: 2000 } }, // the search index is one chunk
+  vite: { plugins: [packagesOfThisFolder], build: { chunkSizeWarningLimit: 2000 } }, // the search index is one chunk
   markdown: {
     anchor: { slugify: headingAnchor },
     config(md) {
@@ -64,11 +65,14 @@ export default defineConfig({
         miniSearch: {
           searchOptions: {
             boostDocument: (id) =>
-              /\/(api|changelog|comparison|contributing|faults|migration|results)\b/.test(id) ? 0.3 : 1,
+              /\/(api|changelog|comparison|contributing|faults|migration|results)\b/.test(id) ? 0.15 : 1,
           },
         },
       },
     },
+  },
+  transformPageData({ filePath, frontmatter }) {
+    if (!/^## /m.test(read(filePath))) frontmatter.aside = false; // it would be empty
   },
   buildEnd({ outDir }) {
     writeFileSync(join(outDir, "llms.txt"), llmsIndex(NAME, SUMMARY, [...sidebar, files]));
