@@ -35,6 +35,7 @@ const exportOfJwk = {
 export default defineConfig(
   globalIgnores([
     "dist/",
+    "docs/site/.vitepress/.temp/",
     "docs/site/.vitepress/cache/",
     "docs/site/.vitepress/dist/",
     "docs/site/node_modules/",

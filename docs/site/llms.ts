@@ -1,6 +1,6 @@
 /** `llms.txt` names all pages of the site, and `llms-full.txt` holds the text of those that people wrote: both for agents. */
 
-import { pageGroups, read, replaceLinks, siteLink } from "./pages.js";
+import { LINK, pageGroups, read, siteLink } from "./pages.js";
 
 export interface SiteGroup {
   readonly text: string;
@@ -21,6 +21,14 @@ export function llmsIndex(name: string, summary: string, groups: readonly SiteGr
 export function llmsText(): string {
   return pageGroups()
     .flatMap(([, pages]) => pages)
-    .map((page) => replaceLinks(read(page), (link) => relative(siteLink(page, link))))
+    .map(textOf)
     .join("\n\n");
+}
+
+/** The text of a page with links of the site. Code blocks, the odd parts, stay as they are. */
+function textOf(page: string): string {
+  return read(page)
+    .split(/(^```[^]*?^```)/m)
+    .map((part, i) => (i % 2 === 0 ? part.replace(LINK, (link) => relative(siteLink(page, link))) : part))
+    .join("");
 }

@@ -16,7 +16,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
   Start: ["README.md", ...inDocs("getting-started", "frameworks", "runtimes", "mcp", "testing", "typescript-and-jest")],
   Agents: inDocs("agents", "codex"),
   "Your own backend": inDocs("your-own-backend", "stores"),
-  Operating: [...inDocs("operations", "metrics-and-logs", "outages", "proxies", "sizing", "runbook", "why-refused")],
+  Operating: inDocs("operations", "metrics-and-logs", "outages", "proxies", "sizing", "runbook", "why-refused"),
   Reference: inDocs("options", "errors", "identity", "command"),
   More: [
     "SECURITY.md",
@@ -72,23 +72,17 @@ export function siteLink(page: string, link: string): string {
   return `/${isPage(file) ? sitePath(file) : `files/${file}.md`}${anchor}`;
 }
 
-/** Replaces the links of a page, but nothing in its code blocks. */
-export function replaceLinks(text: string, replace: (link: string) => string): string {
-  const replaceIn = (prose: string) => prose.replace(/(?<=\]\()[^)\s]+/g, replace);
-  return text
-    .split(/(^```[^]*?^```)/m)
-    .map((part, i) => (i % 2 === 0 ? replaceIn(part) : part))
-    .join("");
-}
+/** Finds where links lead, in text without code blocks. */
+export const LINK = /(?<=\]\()[^)\s]+/g;
 
 /** Pages for files that are no Markdown: all examples, and what other pages link to. */
 export function filePages(): { file: string; text: string }[] {
   const shown = new Set(files.filter((file) => file.startsWith("examples/") && !/\/\.|package-lock/.test(file)));
   for (const page of pageGroups().flatMap(([, pages]) => pages)) {
-    replaceLinks(read(page), (link) => {
+    const prose = read(page).replace(/^```[^]*?^```/gm, "");
+    for (const [link] of prose.matchAll(LINK)) {
       if (siteLink(page, link).startsWith("/files/")) shown.add(linkedFile(page, link.replace(/#.*/, "")));
-      return link;
-    });
+    }
   }
   return [...shown].map((file) => ({ file, text: files.includes(file) ? codeOf(file) : listOf(file, shown) }));
 }

@@ -13,10 +13,10 @@ export default {
   tempDirName: join(tmpdir(), "agent-identity-auth-stryker"),
   ignorePatterns: [
     "bench",
-    "docs/api",
+    "docs/site",
     "examples",
     "dist",
-    "test/{codex,environments,mcp,package,runtimes,soak,stores}",
+    "test/{codex,environments,mcp,package,runtimes,site,soak,stores}",
   ],
   reporters: ["clear-text", "json"],
   jsonReporter: { fileName: "test/mutation/report.json" },
