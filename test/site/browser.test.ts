@@ -13,14 +13,14 @@ if (!isInstalled) console.log("SKIPPED: the site in a browser, because chromium 
 const QUESTIONS: readonly [question: string, answers: readonly string[]][] = [
   ["401", ["errors", "why-refused"]],
   ["express", ["readme", "getting-started", "frameworks"]],
-  ["rotate key", ["your-own-backend", "runbook"]],
+  ["rotate key", ["your-own-backend", "outages", "runbook"]],
   ["redis", ["stores"]],
-  ["proxy", ["operations", "proxies"]],
-  ["metrics", ["operations", "metrics"]],
+  ["proxy", ["proxies"]],
+  ["metrics", ["metrics-and-logs"]],
   ["clock", ["runbook", "operations", "why-refused"]],
   ["mcp", ["mcp"]],
   ["workers", ["runtimes"]],
-  ["test my routes", ["readme", "testing"]],
+  ["test my routes", ["testing"]],
 ];
 
 describe.skipIf(!isInstalled)("in Chromium", () => {

@@ -40,7 +40,16 @@ export default defineConfig({
   base: process.env.DOCS_BASE ?? "/",
   head: [["link", { rel: "icon", href: "data:," }]], // or browsers ask for one that is not there
   srcDir: ROOT,
-  srcExclude: ["docs/site/api/index.md", "examples/**", "scripts/**", "src/**", "test/**"],
+  srcExclude: [
+    "docs/site/api/index.md",
+    ".github/**",
+    "AGENTS.md",
+    "api/**",
+    "examples/**",
+    "scripts/**",
+    "src/**",
+    "test/**",
+  ],
   rewrites: sitePath,
   vite: { plugins: [packagesOfThisFolder], build: { chunkSizeWarningLimit: 2000 } }, // the search index is one chunk
   markdown: {
