@@ -35,7 +35,7 @@ export type IssuerRouter = (
   next?: (error?: unknown) => void,
 ) => void;
 
-const BEARER_ONLY: ReadonlyMap<string, Scheme> = new Map([["bearer", "Bearer"]]);
+const BEARER_ONLY: readonly Scheme[] = ["Bearer"];
 
 type Request = Parameters<IssuerRouter>[0];
 type Response = Parameters<IssuerRouter>[1];

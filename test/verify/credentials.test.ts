@@ -16,10 +16,7 @@ import {
 } from "../../src/verify/http/request-headers.js";
 import { Refusal } from "../../src/verify/outcome/errors.js";
 
-const SCHEMES = new Map<string, Scheme>([
-  ["bearer", "Bearer"],
-  ["agentassertion", "AgentAssertion"],
-]);
+const SCHEMES: readonly Scheme[] = ["Bearer", "AgentAssertion"];
 
 /** Scheme and value, or the code of the refusal. */
 function read(authorization: unknown, rawHeaders?: string[]): string {

@@ -89,34 +89,41 @@ export class DirectoryLookUps {
   }
 
   #lookUp<T>(name: string, ask: () => unknown, check: (answer: unknown) => T | Refusal): MaybePromise<T | Refusal> {
-    // A database's own words are not for a log of this package: they may quote a row.
-    const failed = () => unavailable(`${name} failed`);
-    const checked = (answer: unknown) => {
-      try {
-        return check(answer);
-      } catch {
-        return failed();
-      }
-    };
+    let answer: unknown;
     try {
-      const answer = ask();
+      answer = ask();
       this.#answersLater = isThenable(answer);
-      if (!isThenable(answer)) return checked(answer);
-      const late = () => unavailable(`${name} gave no answer within ${LOOK_UP_TIMEOUT} ms`);
-      const settle = async () => {
-        try {
-          const settled = await withDeadline(answer, LOOK_UP_TIMEOUT, late);
-          return settled instanceof Refusal ? settled : checked(settled);
-        } catch {
-          return failed();
-        }
-      };
-      return settle();
     } catch {
-      return failed();
+      return failed(name);
     }
+    return this.#answersLater ? checkLater(name, answer as PromiseLike<unknown>, check) : checkNow(name, answer, check);
   }
 }
+
+function checkNow<T>(name: string, answer: unknown, check: (answer: unknown) => T | Refusal): T | Refusal {
+  try {
+    return check(answer);
+  } catch {
+    return failed(name);
+  }
+}
+
+async function checkLater<T>(
+  name: string,
+  pending: PromiseLike<unknown>,
+  check: (answer: unknown) => T | Refusal,
+): Promise<T | Refusal> {
+  const late = () => unavailable(`${name} gave no answer within ${LOOK_UP_TIMEOUT} ms`);
+  try {
+    const answer = await withDeadline(pending, LOOK_UP_TIMEOUT, late);
+    return answer instanceof Refusal ? answer : checkNow(name, answer, check);
+  } catch {
+    return failed(name);
+  }
+}
+
+/** A database's own words are not for a log of this package: they may quote a row. */
+const failed = (name: string): Refusal => unavailable(`${name} failed`);
 
 /** @returns `undefined` for an unknown agent */
 function checkAgent(answer: unknown, source: string, agentRuntimeId: string): FoundAgent | undefined | Refusal {

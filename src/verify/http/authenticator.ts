@@ -22,7 +22,7 @@ import {
 import { requireNodeRequest, type CredentialsSource } from "./request-headers.js";
 import { createErrorFactory, Refusal, type AgentIdentityErrorCode, type ErrorFactory } from "../outcome/errors.js";
 import { digestOf, sha256 } from "../tokens/token-verifier.js";
-import { publishVerification } from "../outcome/diagnostics.js";
+import { published } from "../outcome/diagnostics.js";
 import { ANONYMOUS, type Outcome, type Verdict } from "../outcome/verdict.js";
 import { isVerifiedIdentity } from "../outcome/verified-identity.js";
 import {
@@ -112,22 +112,33 @@ export function createAuthenticator(
   const { tokens } = shared;
   const asker = askerOf(checked);
   const assertions = directory && new AssertionVerifier(directory);
-  const schemes = new Map<string, Scheme>();
-  if (bearer) schemes.set("bearer", "Bearer");
-  if (assertions) schemes.set("agentassertion", "AgentAssertion");
-  if (schemes.size === 0) throw new TypeError(`${where}: bearer: false needs a directory, or nobody could get in`);
+  const schemes: Scheme[] = [];
+  if (bearer) schemes.push("Bearer");
+  if (assertions) schemes.push("AgentAssertion");
+  if (schemes.length === 0) throw new TypeError(`${where}: bearer: false needs a directory, or nobody could get in`);
+
+  const verifyAssertion = published(
+    "AgentAssertion",
+    (envelope, accountId: string | string[] | undefined) =>
+      checkGrammar(assertions?.verify(envelope, accountId) ?? new Refusal("scheme_unsupported"), envelope),
+    () => undefined,
+  );
 
   const authenticateAssertion = (envelope: string, request: CredentialsSource): Outcome | Promise<Outcome> => {
-    const verify = () => assertions?.verify(envelope, accountIdOf(request)) ?? new Refusal("scheme_unsupported");
-    const outcome = publishVerification("AgentAssertion", () => checkGrammar(verify(), envelope), noneRemembered);
+    const outcome = verifyAssertion(envelope, accountIdOf(request));
     if (outcome instanceof Refusal) hideUnread(request);
     return outcome;
   };
 
+  const verifyToken = published(
+    "Bearer",
+    (token, digest: string) => checkGrammar(tokens.verify(token, digest, asker), token),
+    (_token, digest) => tokens.remembered(digest),
+  );
+
   const authenticateToken = (token: string, request: CredentialsSource): Outcome | Promise<Outcome> => {
     const digest = digestOf(token);
-    const verify = () => checkGrammar(tokens.verify(token, digest, asker), token);
-    const outcome = publishVerification("Bearer", verify, () => tokens.remembered(digest));
+    const outcome = verifyToken(token, digest);
     if (!keepCredentials && isMeantHere(outcome, token)) hide?.(request, digest || sha256(token));
     return outcome;
   };
@@ -144,23 +155,25 @@ export function createAuthenticator(
     if (text !== undefined) hide?.(request, sha256(text));
   };
 
-  const authenticateIfSent: Authenticate<Outcome> = (received) => {
-    // Read once: Express gives each request a class of its own, so that V8 looks up each of its properties anew.
-    const request: CredentialsSource = { headers: received.headers, rawHeaders: received.rawHeaders };
-    const credentials = readCredentials(request, schemes);
-    if (credentials instanceof Refusal) {
-      if (credentials.code === "credentials_missing") requireNodeRequest(received);
-      else hideUnread(request);
+  const authenticateOr =
+    <V>(withoutCredentials: (request: CredentialsSource, refusal: Refusal) => V): Authenticate<Outcome | V> =>
+    (received) => {
+      // Read once: Express gives each request a class of its own, so that V8 looks up each of its properties anew.
+      const request: CredentialsSource = { headers: received.headers, rawHeaders: received.rawHeaders };
+      const credentials = readCredentials(request, schemes);
+      if (!(credentials instanceof Refusal)) {
+        const { scheme, value } = credentials;
+        return scheme === "Bearer" ? authenticateToken(value, request) : authenticateAssertion(value, request);
+      }
+      if (credentials.code === "credentials_missing") {
+        requireNodeRequest(received);
+        return withoutCredentials(request, credentials);
+      }
+      hideUnread(request);
       return credentials;
-    }
-    const { scheme, value } = credentials;
-    return scheme === "Bearer" ? authenticateToken(value, request) : authenticateAssertion(value, request);
-  };
+    };
 
-  const authenticate: Authenticate<Outcome> = (request) => {
-    const outcome = authenticateIfSent(request);
-    return isMissing(outcome) ? (refusalWithoutCredentials(request) ?? outcome) : outcome;
-  };
+  const authenticate = authenticateOr((request, refusal) => refusalWithoutCredentials(request) ?? refusal);
 
   const restrictedBy =
     (restrict: (outcome: Outcome) => Outcome | Promise<Outcome>): Authenticate<Outcome> =>
@@ -171,12 +184,7 @@ export function createAuthenticator(
     verifier: facadeOf(shared, checked),
     toError: createErrorFactory({ realm, resourceMetadata }),
     authenticate,
-    authenticateOnMount: credentialsRequired
-      ? authenticate
-      : (request) => {
-          const outcome = authenticateIfSent(request);
-          return isMissing(outcome) ? ANONYMOUS : outcome;
-        },
+    authenticateOnMount: credentialsRequired ? authenticate : authenticateOr(() => ANONYMOUS),
     restrictTo(restrictions) {
       return restrictedBy(createRestriction(restrictions));
     },
@@ -185,11 +193,6 @@ export function createAuthenticator(
     },
   };
 }
-
-const noneRemembered = () => undefined;
-
-const isMissing = (outcome: Outcome | Promise<Outcome>): boolean =>
-  outcome instanceof Refusal && outcome.code === "credentials_missing";
 
 /** Codes of tokens whose issuer and audience are right. */
 const MEANT: ReadonlySet<AgentIdentityErrorCode> = new Set([

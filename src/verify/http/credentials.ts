@@ -72,10 +72,10 @@ export interface Credentials {
 const SCHEME = /^[!#$%&'*+.^_`|~\w-]*/;
 const B64TOKEN = /^[A-Za-z0-9._~+/-]+=*$/;
 
-/** @param schemes the accepted schemes, by their name in lower case */
+/** @param schemes the accepted ones */
 export function readCredentials(
   { headers, rawHeaders }: CredentialsSource,
-  schemes: ReadonlyMap<string, Scheme>,
+  schemes: readonly Scheme[],
 ): Credentials | Refusal {
   const authorization = receivedAuthorization(headers);
   if (rawHeaders !== undefined && hasTwo(rawHeaders)) return new Refusal("request_malformed");
@@ -83,11 +83,9 @@ export function readCredentials(
   if (typeof (authorization as unknown) !== "string") {
     throw new TypeError("headers.authorization is not a string: pass the request's headers as Node gives them");
   }
-  // An accepted scheme ends at the first space. A regular expression would double the cost of this function.
-  const end = authorization.indexOf(" ");
-  const scheme = schemes.get(authorization.slice(0, Math.max(end, 0)).toLowerCase());
+  const scheme = schemes.find((scheme) => isOfScheme(authorization, scheme));
   if (scheme === undefined) return refusalOf(authorization, schemes);
-  let start = end;
+  let start = scheme.length;
   while (authorization[start] === " ") start++;
   const value = authorization.slice(start);
   // A JWS after its version, where our form has base64url alone.
@@ -95,6 +93,14 @@ export function readCredentials(
     return new Refusal("scheme_unsupported", RUNTIME_ASSERTION);
   return { scheme, value };
 }
+
+/** Whether the scheme stands before the first space. A regular expression would double the cost of `readCredentials`. */
+function isOfScheme(authorization: string, scheme: Scheme): boolean {
+  if (authorization[scheme.length] !== " ") return false;
+  return authorization.startsWith(scheme) || isSameScheme(authorization.slice(0, scheme.length), scheme);
+}
+
+const isSameScheme = (one: string, other: string): boolean => one.toLowerCase() === other.toLowerCase();
 
 /**
  * Whether the grammar allows this text after a scheme. Only refused credentials are checked, because the check costs as much
@@ -112,12 +118,12 @@ function hasTwo(rawHeaders: readonly string[]): boolean {
 }
 
 /** For a value that does not begin with an accepted scheme and a space. */
-function refusalOf(authorization: string, schemes: ReadonlyMap<string, Scheme>): Refusal {
+function refusalOf(authorization: string, schemes: readonly Scheme[]): Refusal {
   if (/^[ \t]*$/.test(authorization)) return new Refusal("credentials_missing");
   // Stryker disable next-line OptionalChaining,StringLiteral: the expression matches every text, if only its empty start
   const scheme = SCHEME.exec(authorization)?.[0] ?? "";
   const isRuntimeAssertion = /^AgentAssertion +1\./i.test(authorization);
   forgetLastMatch(); // the text may be a token without a scheme
-  if (schemes.has(scheme.toLowerCase())) return new Refusal("request_malformed");
+  if (schemes.some((accepted) => isSameScheme(accepted, scheme))) return new Refusal("request_malformed");
   return new Refusal("scheme_unsupported", isRuntimeAssertion ? RUNTIME_ASSERTION : undefined);
 }

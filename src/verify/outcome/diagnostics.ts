@@ -43,27 +43,41 @@ export interface JwksFetchEvent {
   readonly error?: string;
 }
 
-/** @param findCached gives the identity that the cache holds for these credentials */
-export function publishVerification(
+type Verify<Detail> = (credentials: string, detail: Detail) => Outcome | Promise<Outcome>;
+
+/**
+ * A verification that publishes its event.
+ * @param findCached gives the identity that the cache holds for these credentials
+ */
+export function published<Detail>(
   scheme: VerifyEvent["scheme"],
-  verify: () => Outcome | Promise<Outcome>,
-  findCached: () => AgentIdentity | undefined,
-): Outcome | Promise<Outcome> {
-  if (!verifyChannel.hasSubscribers) return verify();
-  const cached = findCached();
-  const startedAt = monotonicNow();
-  const publish = (outcome: Outcome): Outcome => {
-    const event: VerifyEvent = {
-      scheme,
-      ...(isVerifiedIdentity(outcome) ? { outcome: "success", identity: outcome } : { outcome: "failure" }),
-      ...(outcome instanceof Refusal && { code: outcome.code }),
-      cached: outcome === cached,
-      durationMs: monotonicNow() - startedAt,
-    };
-    verifyChannel.publish(event);
-    return outcome;
+  verify: Verify<Detail>,
+  findCached: (credentials: string, detail: Detail) => AgentIdentity | undefined,
+): Verify<Detail> {
+  const verifyAndPublish: Verify<Detail> = (credentials, detail) => {
+    const cached = findCached(credentials, detail);
+    const startedAt = monotonicNow();
+    return whenSettled(verify(credentials, detail), (outcome) => publish(scheme, outcome, cached, startedAt));
   };
-  return whenSettled(verify(), publish);
+  return (credentials, detail) =>
+    verifyChannel.hasSubscribers ? verifyAndPublish(credentials, detail) : verify(credentials, detail);
+}
+
+function publish(
+  scheme: VerifyEvent["scheme"],
+  outcome: Outcome,
+  cached: AgentIdentity | undefined,
+  startedAt: number,
+): Outcome {
+  const event: VerifyEvent = {
+    scheme,
+    ...(isVerifiedIdentity(outcome) ? { outcome: "success", identity: outcome } : { outcome: "failure" }),
+    ...(outcome instanceof Refusal && { code: outcome.code }),
+    cached: outcome === cached,
+    durationMs: monotonicNow() - startedAt,
+  };
+  verifyChannel.publish(event);
+  return outcome;
 }
 
 export function publishJwksFetch(event: () => JwksFetchEvent): void {

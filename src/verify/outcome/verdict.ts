@@ -29,15 +29,14 @@ export function admit<Request>(
   carrier: IdentityCarrier,
   toError: ErrorFactory,
 ): Admission | Promise<Admission> {
-  let verdict: unknown;
   try {
-    verdict = authenticate(request);
+    const verdict = authenticate(request);
+    if (isSettled(verdict)) return setIdentity(verdict, carrier);
     if (verdict instanceof Refusal) return toError(verdict);
-    if (isSettled(verdict) || !isThenable(verdict)) return setIdentity(verdict, carrier);
+    return isThenable(verdict) ? admitLater(verdict, carrier, toError) : noVerdict();
   } catch (error) {
     return errorOf(error);
   }
-  return admitLater(verdict, carrier, toError);
 }
 
 async function admitLater(
@@ -47,15 +46,15 @@ async function admitLater(
 ): Promise<Admission> {
   try {
     const verdict = await pending;
-    return verdict instanceof Refusal ? toError(verdict) : setIdentity(verdict, carrier);
+    if (isSettled(verdict)) return setIdentity(verdict, carrier);
+    return verdict instanceof Refusal ? toError(verdict) : noVerdict();
   } catch (error) {
     return errorOf(error);
   }
 }
 
 /** @throws what a setter of the request throws */
-function setIdentity(verdict: unknown, carrier: IdentityCarrier): Admission {
-  if (!isSettled(verdict)) return noVerdict();
+function setIdentity(verdict: AgentIdentity | typeof ANONYMOUS, carrier: IdentityCarrier): Admission {
   const identity = verdict === ANONYMOUS ? undefined : verdict;
   carrier.agentIdentity = identity;
   if (carrier.agentIdentity !== identity) throw new Error("agentIdentity cannot be set: other code has defined it");

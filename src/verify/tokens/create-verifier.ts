@@ -19,7 +19,7 @@ import { selectResolver } from "../keys/jwks-registry.js";
 import type { JwksResolver, InternalJwksResolver } from "../keys/jwks-resolver.js";
 import { identityOrThrow } from "../outcome/verdict.js";
 import { digestOf, TokenVerifier } from "./token-verifier.js";
-import { publishVerification } from "../outcome/diagnostics.js";
+import { published } from "../outcome/diagnostics.js";
 
 /** Options of `createVerifier`. */
 export interface VerifierOptions extends JwksLocationOptions, KeyAskerOptions {
@@ -140,15 +140,14 @@ function createShared(tokens: TokenVerifier, keys: InternalJwksResolver): Shared
 }
 
 function createFacade(tokens: TokenVerifier, jwks: JwksResolver, asker: KeyAsker): Verifier {
+  const verify = published(
+    "Bearer",
+    (token, digest: string) => tokens.verify(token, digest, asker),
+    (_token, digest) => tokens.remembered(digest),
+  );
   return Object.freeze<Verifier>({
     async verify(token) {
-      const digest = digestOf(token);
-      const outcome = publishVerification(
-        "Bearer",
-        () => tokens.verify(token, digest, asker),
-        () => tokens.remembered(digest),
-      );
-      return identityOrThrow(await outcome, toVerifierError);
+      return identityOrThrow(await verify(token, digestOf(token)), toVerifierError);
     },
     jwks,
   });
