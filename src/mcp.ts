@@ -7,9 +7,16 @@ import type { AgentIdentity } from "./protocol/agent-identity.js";
 import type { LoginRestrictions } from "./protocol/login-restrictions.js";
 import { createMetadata, resourceUrlOf, type McpMetadata } from "./mcp/metadata.js";
 import { createTokenVerifier, type McpErrorClasses, type McpTokenVerifier } from "./mcp/token-verifier.js";
-import { createGate, type McpAuthInfo, type McpGate } from "./mcp/gate.js";
-import { createAuthenticator, type AgentIdentityAuthOptions, type IdentityRule } from "./verify/http/authenticator.js";
+import { createGate, type McpAuthInfo, type McpGate, type McpNodeRequest } from "./mcp/gate.js";
+import {
+  createAuthenticator,
+  type AgentIdentityAuthOptions,
+  type Authenticate,
+  type IdentityRule,
+} from "./verify/http/authenticator.js";
 import { hideToken } from "./verify/http/hidden-token.js";
+import type { AgentIdentityError } from "./verify/outcome/errors.js";
+import type { Outcome } from "./verify/outcome/verdict.js";
 import type { Verifier } from "./verify/tokens/create-verifier.js";
 
 export type { AgentIdentity } from "./protocol/agent-identity.js";
@@ -28,6 +35,8 @@ export interface McpAuthOptions extends Omit<
 > {
   /** The URL of the MCP server, as its clients know it: https, or http on loopback. */
   resource: string | URL;
+  /** Called with each refusal that the gate answers, before the answer: for your log. Default: none. */
+  onError?: ((error: AgentIdentityError, request: McpNodeRequest | Request) => void) | undefined;
 }
 
 /** What `agentIdentityAuth` returns: mount it in front of the MCP transport. */
@@ -76,18 +85,21 @@ export interface McpAuthGate extends McpGate {
  * app.use(agents.metadata()).use("/mcp", agents);
  */
 export function agentIdentityAuth(baseUrl: string | URL, options: McpAuthOptions): McpAuthGate {
-  const { resource, ...others } = Object(options) as McpAuthOptions;
+  const { resource, onError, ...others } = Object(options) as McpAuthOptions;
   for (const name of ["credentialsRequired", "keepCredentials", "resourceMetadata"]) {
     if (Object.hasOwn(others, name)) throw new TypeError(`agentIdentityAuth: MCP servers have no option ${name}`);
+  }
+  if (onError !== undefined && typeof onError !== "function") {
+    throw new TypeError("agentIdentityAuth: onError must be a function");
   }
   const resourceUrl = resourceUrlOf(resource);
   const metadata = createMetadata(resourceUrl);
   const authenticator = createAuthenticator(baseUrl, { ...others, resourceMetadata: metadata.url }, hideToken);
   const { verifier, toError } = authenticator;
-  return Object.assign(createGate(authenticator.authenticate, toError, resourceUrl), {
-    restrictTo: (restrictions: LoginRestrictions) =>
-      createGate(authenticator.restrictTo(restrictions), toError, resourceUrl),
-    require: (rule: IdentityRule) => createGate(authenticator.require(rule), toError, resourceUrl),
+  const gateOf = (authenticate: Authenticate<Outcome>) => createGate(authenticate, toError, resourceUrl, onError);
+  return Object.assign(gateOf(authenticator.authenticate), {
+    restrictTo: (restrictions: LoginRestrictions) => gateOf(authenticator.restrictTo(restrictions)),
+    require: (rule: IdentityRule) => gateOf(authenticator.require(rule)),
     metadata: () => metadata,
     tokenVerifier: (classes: McpErrorClasses) =>
       createTokenVerifier(authenticator.authenticate, resourceUrl, classes, others.clockTolerance),

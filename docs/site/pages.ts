@@ -23,6 +23,7 @@ const GROUPS: Readonly<Record<string, readonly string[]>> = {
     ...inDocs("comparison", "speed"),
     "bench/RESULTS.md",
     "bench/FAULTS.md",
+    "bench/PARTS.md",
     "bench/SCALE.md",
     ...inDocs("migration"),
     "CHANGELOG.md",

@@ -21,5 +21,5 @@ export async function openStoreFile(file: string): Promise<IssuerStore> {
     const Database = driver[exportName] as new (file: string) => SqliteDatabase;
     return sqliteStore(new Database(file));
   }
-  throw new UsageError("--store needs a driver for SQLite: run npm install better-sqlite3, or use Node 24 or later");
+  throw new UsageError("--store needs a driver for SQLite: run npm install better-sqlite3, or use Node 22.13 or later");
 }

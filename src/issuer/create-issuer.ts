@@ -27,14 +27,15 @@ export interface IssuerOptions {
   /** Your own keys in place of stored ones. The first one signs, and all are published. Default: keys that the issuer makes and stores. */
   signingKeys?: readonly SigningKey[] | undefined;
   /**
-   * Seconds between two rotations of the signing key, which `mint` and `jwks` carry out. At least 600 and half of `maxLifetime`.
+   * Seconds between two rotations of the signing key, which `mint` and `jwks` carry out. At least 600, and at least half of
+   * `maxLifetime`.
    * Default: only `rotateKey` rotates.
    */
   rotateEvery?: number | undefined;
   /** The longest life of a token, in seconds. Default 604800 (7 days). A retired key is published for this time and a day. */
   maxLifetime?: number | undefined;
   /**
-   * Seconds that a task lives at least; it lives at most twice as long. Codex clients register when they start, and never
+   * The shortest life of a task, in seconds; the longest is twice that. Codex clients register when they start, and never
    * again: a client that runs longer is locked out. Default: a task lives as long as the token of its agent.
    */
   taskLifetime?: number | undefined;

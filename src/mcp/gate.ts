@@ -6,7 +6,14 @@ import type { Authenticate } from "../verify/http/authenticator.js";
 import { credentialsOfRequest, withoutCredentials } from "../verify/http/credentials.js";
 import { responseOf } from "../verify/http/response.js";
 import { requireNodeRequest, type CredentialsSource } from "../verify/http/request-headers.js";
-import { answerOf, isAgentIdentityError, Refusal, type ErrorFactory } from "../verify/outcome/errors.js";
+import {
+  answerOf,
+  isAgentIdentityError,
+  Refusal,
+  type AgentIdentityError,
+  type ErrorAnswer,
+  type ErrorFactory,
+} from "../verify/outcome/errors.js";
 import {
   ADMITTED,
   admit,
@@ -82,13 +89,29 @@ export function authInfoOf(
   return { token: "", clientId, scopes: [], expiresAt, resource: new URL(resource), extra: { agentIdentity } };
 }
 
-export function createGate(authenticate: Authenticate<Outcome>, toError: ErrorFactory, resource: URL): McpGate {
+/** @param onError called with a refusal before its answer */
+export function createGate(
+  authenticate: Authenticate<Outcome>,
+  toError: ErrorFactory,
+  resource: URL,
+  onError: (error: AgentIdentityError, request: McpNodeRequest | Request) => void = () => undefined,
+): McpGate {
   const gate = (req: McpNodeRequest, res: McpNodeResponse, next: (error?: unknown) => void): void => {
     requireNodeRequest(req);
     if (typeof (next as unknown) !== "function") throw new TypeError("the gate takes (req, res, next)");
     const carrier: IdentityCarrier = {};
     const proceed = (admission: Admission) => {
-      if (admission !== ADMITTED || carrier.agentIdentity === undefined) refuse(admission, res, next);
+      if (isAgentIdentityError(admission)) {
+        if (res.headersSent) return;
+        try {
+          onError(admission, req);
+        } catch (error) {
+          next(error); // thrown from here, it could end the process
+          return;
+        }
+        send(answerOf(admission), res);
+      } else if (admission !== ADMITTED) next(admission);
+      else if (carrier.agentIdentity === undefined) next(new Error("the verification gave no identity"));
       else if (setAuth(req, authInfoOf(carrier.agentIdentity, resource))) next();
       else next(new Error("req.auth cannot be set: other code has defined it"));
     };
@@ -104,7 +127,9 @@ export function createGate(authenticate: Authenticate<Outcome>, toError: ErrorFa
       return async (request: Request, ...rest: Rest): Promise<Response> => {
         const outcome = await authenticate(credentialsOfRequest(request));
         if (outcome instanceof Refusal) {
-          return responseOf(answerOf(toError(outcome)));
+          const error = toError(outcome);
+          onError(error, request);
+          return responseOf(answerOf(error));
         }
         const authInfo = authInfoOf(identityOrThrow(outcome, toError), resource);
         return handler(withoutCredentials(request), authInfo, ...rest);
@@ -133,13 +158,7 @@ function setAuth(req: McpNodeRequest, auth: McpAuthInfo): boolean {
   }
 }
 
-function refuse(admission: Admission, res: McpNodeResponse, next: (error?: unknown) => void): void {
-  if (!isAgentIdentityError(admission)) {
-    next(admission === ADMITTED ? new Error("the verification gave no identity") : admission);
-    return;
-  }
-  if (res.headersSent) return;
-  const { status, headers, body } = answerOf(admission);
+function send({ status, headers, body }: ErrorAnswer, res: McpNodeResponse): void {
   res.statusCode = status;
   for (const [name, value] of Object.entries(headers)) res.setHeader(name, value);
   res.end(body);

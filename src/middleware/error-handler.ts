@@ -5,7 +5,7 @@ import type { AgentIdentityError } from "../verify/outcome/errors.js";
 
 /** Options of `agentIdentityErrorHandler`. */
 export interface ErrorHandlerOptions<Request> {
-  /** Called with each error that is answered, before the answer: for a log of yours. Default: none. */
+  /** Called with each error that is answered, before the answer: for your log. Default: none. */
   onError?: ((error: AgentIdentityError, req: Request) => void) | undefined;
 }
 

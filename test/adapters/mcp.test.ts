@@ -21,7 +21,7 @@ import { StreamableHTTPServerTransport } from "@modelcontextprotocol/sdk/server/
 import express from "express";
 import { describe, expect, onTestFinished, test } from "vitest";
 import { agentIdentityAuth, agentOf, type McpAuthOptions, type McpErrorClasses } from "../../src/mcp.js";
-import { agentPrivateKey, mint } from "../support/agents.js";
+import { agentPrivateKey, createSigningKey, mint } from "../support/agents.js";
 import { assertion, createAgent, createDirectory } from "../support/assertions.js";
 import { listen, startBackend } from "../support/servers.js";
 
@@ -257,6 +257,33 @@ test("protect hands on a request without its token, and authenticate takes it ou
   expect(await agents.authenticate({ headers })).toMatchObject({ clientId: "agent-1", token: "", scopes: [] });
   expect(headers.authorization).toMatch(/^Bearer hidden\./);
   expect(await agents.authenticate(request)).toMatchObject({ resource: new URL("https://tasks.example/mcp") });
+});
+
+test("onError is told of each refusal before its answer, and what it throws goes to the error handling", async () => {
+  const { baseUrl } = await startBackend();
+  const told: string[] = [];
+  const onError: McpAuthOptions["onError"] = (error, request) => {
+    told.push(`${error.code} ${String(error.cause?.kid)} ${request.constructor.name}`);
+    if (request.headers instanceof Headers) return;
+    if (request.headers["x-throw"] !== undefined) throw new Error("the log is full");
+  };
+  const agents = agentIdentityAuth(baseUrl, { resource: "https://tasks.example/mcp", onError });
+  const app = express().use(agents);
+  app.use(((error: Error, _req, res, _next) => void res.status(500).end(error.message)) as express.ErrorRequestHandler);
+  const { url } = await listen(app);
+  const unknownKey = bearer(mint({}, createSigningKey("key-2")));
+  expect((await fetch(url, { headers: unknownKey })).status).toBe(401);
+  const failed = await fetch(url, { headers: { ...bearer(mint({ exp: 1 })), "X-Throw": "1" } });
+  expect([failed.status, await failed.text()]).toEqual([500, "the log is full"]);
+  expect((await fetch(url, { headers: bearer(mint()) })).status).toBe(404);
+  const handler = agents.protect(() => new Response());
+  expect((await handler(new Request("https://tasks.example/mcp"))).status).toBe(401);
+  expect(told).toEqual([
+    "key_untrusted key-2 IncomingMessage",
+    "token_expired undefined IncomingMessage",
+    "credentials_missing undefined Request",
+  ]);
+  expect(() => agentIdentityAuth(baseUrl, { resource: "https://a.example", onError: 1 as never })).toThrow("onError");
 });
 
 test("a request whose auth cannot be set goes to the error handling", async () => {

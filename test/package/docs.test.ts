@@ -319,6 +319,7 @@ const OTHER_PAGES = [
   "CONTRIBUTING.md",
   "SECURITY.md",
   "bench/FAULTS.md",
+  "bench/PARTS.md",
   "bench/RESULTS.md",
   "bench/SCALE.md",
 ];

@@ -5,12 +5,12 @@ import { aBoolean, aFunction, type OptionChecks } from "../../protocol/options.j
 /** The two options that do not change a verdict, so that verifiers with different ones still share their keys. */
 export interface KeyAskerOptions {
   /**
-   * `false` prints no warnings. Default `true`. With `true`, `process.emitWarning` tells once an outage that the keys cannot be
-   * had, that an old set serves, and that they are back; and once a key set that tokens name keys which it does not have.
+   * `false` prints no warnings. Default `true`. With `true`, `process.emitWarning` warns once per outage (no keys,
+   * old keys in use, keys back), and once per key set when a token names a key that it does not have.
    */
   warnings?: boolean | undefined;
   /**
-   * Gets work that goes on after the answer, such as a refresh of the keys. On Cloudflare Workers, pass `waitUntil` of
+   * Receives the promise of work that goes on after the answer, such as a refresh of the keys. On Cloudflare Workers, pass `waitUntil` of
    * `cloudflare:workers`: without it, no refresh runs in the background there, and the request that finds the set older than
    * `cacheMaxAge` waits. Other runtimes need it only where they stop between requests. Default: none.
    */

@@ -48,7 +48,7 @@ const FAILURES = {
   assertion_invalid: { status: 401, error: "invalid_token", message: "The agent assertion is not valid." },
   /** Register the task again. Codex does so only when it starts. */
   task_invalid: { status: 401, error: "invalid_token", message: "The task is unknown or has expired." },
-  /** Sign in another way: `forcedLoginMethod` refuses agents here. */
+  /** Sign in another way: this server refuses all agents (`forcedLoginMethod: "api"`). */
   login_method_not_allowed: {
     status: 403,
     error: "insufficient_scope",

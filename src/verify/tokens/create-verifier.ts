@@ -29,7 +29,7 @@ export interface VerifierOptions extends JwksLocationOptions, KeyAskerOptions {
    * Without this option, only `exp` counts.
    */
   maxTokenAge?: number | undefined;
-  /** The one accepted `iss`, whatever the base URL. Default `https://chatgpt.com/codex-backend/agent-identity`. */
+  /** The one accepted `iss`. It does not depend on the base URL. Default `https://chatgpt.com/codex-backend/agent-identity`. */
   issuer?: string | undefined;
   /** The one accepted `aud`. Default `codex-app-server`. */
   audience?: string | undefined;
