@@ -4,6 +4,7 @@ import { writeFileSync } from "node:fs";
 import os from "node:os";
 import { parseArgs } from "node:util";
 import { decodeJwt } from "jose";
+import { renderChart } from "./chart.js";
 import { createBadTokens, createSigningAgents, signTokens, startBackend } from "./backend.js";
 import { nodeOf, startChild } from "./processes.js";
 import { renderReport } from "./report.js";
@@ -89,7 +90,10 @@ try {
   }
   const report = await renderReport(plan, results);
   if (given.quick) console.log(report);
-  else writeFileSync(new URL("RESULTS.md", import.meta.url), report);
+  else {
+    writeFileSync(new URL("RESULTS.md", import.meta.url), report);
+    writeFileSync(new URL("chart.svg", import.meta.url), renderChart(report));
+  }
 } finally {
   await load.stop();
   backend.stop();

@@ -24,6 +24,7 @@ const FILES = [
   "SECURITY.md",
   "package.json",
   "docs/alerts.yml",
+  "bench/chart.svg",
   ...committed.filter((file) => /^(docs|bench)\/[^/]*\.md$/.test(file)),
   ...committed.filter((file) => /^examples\/.*\.(ts|js|json)$/.test(file) && !file.endsWith("/package-lock.json")),
 ];
