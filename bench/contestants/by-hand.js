@@ -23,9 +23,9 @@ class Kept extends ReturnsItsArgument {
   static of = (headers) => headers.#authorization;
 }
 
-/** The least that a middleware with a cache of verified tokens does. It verifies nothing. */
-export function readToken(authorization) {
-  return hash("sha256", tokenOf(authorization) ?? "");
+/** The least that a middleware with a cache of verified credentials does. It verifies nothing. */
+export function readToken(authorization = "") {
+  return hash("sha256", tokenOf(authorization) ?? authorization); // an AgentAssertion, with its scheme
 }
 
 /** The floor: as little, and the token leaves the request as this package's middleware makes it leave. */
