@@ -65,9 +65,9 @@ export function sitePath(page: string): string {
 const linkedFile = (page: string, path: string): string =>
   posix.join(posix.dirname(page), decodeURI(path)).replace(/\/$/, "");
 
-/** @returns the link of the site for a link in `page`; links to other sites, and inside of `page`, stay as they are */
+/** @returns the link of the site for a link in `page`; links to other sites and to images, and inside of `page`, stay as they are */
 export function siteLink(page: string, link: string): string {
-  if (/^([a-z]+:|[/#])/i.test(link)) return link;
+  if (/^([a-z]+:|[/#])|\.svg$/i.test(link)) return link;
   const [path = "", anchor = ""] = link.split(/(?=#)/);
   const file = linkedFile(page, path);
   return `/${isPage(file) ? sitePath(file) : `files/${file}.md`}${anchor}`;
