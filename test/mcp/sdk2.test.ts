@@ -114,20 +114,36 @@ describe.each(SERVERS)("%s", (name, start) => {
   });
 });
 
-test("the server of docs/mcp.md runs as pasted on localhost", async () => {
+describe("the code of docs/mcp.md", () => {
   const page = readFileSync("../../docs/mcp.md", "utf8");
-  const block = /## SDK 2\n\n```js\n([^]*?)```/.exec(page)?.[1] ?? "";
-  const port = 3000 + Math.floor(Math.random() * 20_000) + 10_000;
-  const file = ".block.mjs";
-  writeFileSync(file, block.replaceAll("3000", String(port)).replace("agent-identity-auth/mcp", "../../dist/mcp.js"));
-  const child = spawn(process.execPath, [file], { stdio: "inherit" });
-  onTestFinished(() => {
-    child.kill("SIGKILL");
-    rmSync(file);
+  const section = /^## SDK 2\n([^]*?)^## /m.exec(page)?.[1] ?? "";
+  const [server = "", fetchServer = ""] = [...section.matchAll(/```js\n([^]*?)```/g)].map(([, code]) => code);
+  const write = (file: string, code: string) => {
+    writeFileSync(file, code.replace("agent-identity-auth/mcp", "../../dist/mcp.js"));
+    onTestFinished(() => {
+      rmSync(file);
+    });
+  };
+
+  test("runs as pasted on localhost", async () => {
+    const port = 3000 + Math.floor(Math.random() * 20_000) + 10_000;
+    write(".block.mjs", server.replaceAll("3000", String(port)));
+    const child = spawn(process.execPath, [".block.mjs"], { stdio: "inherit" });
+    onTestFinished(() => void child.kill("SIGKILL"));
+    const url = `http://localhost:${String(port)}/mcp`;
+    const ask = () => fetch(url, { method: "POST" }).catch(() => undefined);
+    await expect.poll(async () => (await ask())?.status, { timeout: 10_000 }).toBe(401);
+    const metadata = await fetch(`http://localhost:${String(port)}/.well-known/oauth-protected-resource/mcp`);
+    expect(await metadata.json()).toMatchObject({ resource: url });
   });
-  const url = `http://localhost:${String(port)}/mcp`;
-  const ask = () => fetch(url, { method: "POST" }).catch(() => undefined);
-  await expect.poll(async () => (await ask())?.status, { timeout: 10_000 }).toBe(401);
-  const metadata = await fetch(`http://localhost:${String(port)}/.well-known/oauth-protected-resource/mcp`);
-  expect(await metadata.json()).toMatchObject({ resource: url });
+
+  test("serves Request and Response", async () => {
+    write(".fetch-block.mjs", server.replace(/^express\(\).*$/m, "") + fetchServer);
+    const loaded = (await import(`${process.cwd()}/.fetch-block.mjs`)) as { default: typeof globalThis };
+    const ask = (path: string, method: string) =>
+      loaded.default.fetch(new Request(`http://localhost:3000${path}`, { method }));
+    expect((await ask("/mcp", "POST")).status).toBe(401);
+    const metadata = await ask("/.well-known/oauth-protected-resource/mcp", "GET");
+    expect(await metadata.json()).toMatchObject({ resource: "http://localhost:3000/mcp" });
+  });
 });
