@@ -263,9 +263,9 @@ test("onError is told of each refusal before its answer, and what it throws goes
   const { baseUrl } = await startBackend();
   const told: string[] = [];
   const onError: McpAuthOptions["onError"] = (error, request) => {
-    told.push(`${error.code} ${String(error.cause?.kid)} ${request.constructor.name}`);
-    if (request.headers instanceof Headers) return;
-    if (request.headers["x-throw"] !== undefined) throw new Error("the log is full");
+    const kind = typeof request.headers.get === "function" ? "fetch" : "node";
+    told.push(`${error.code} ${String(error.cause?.kid)} ${kind}`);
+    if (kind === "node" && "x-throw" in request.headers) throw new Error("the log is full");
   };
   const agents = agentIdentityAuth(baseUrl, { resource: "https://tasks.example/mcp", onError });
   const app = express().use(agents);
@@ -279,9 +279,9 @@ test("onError is told of each refusal before its answer, and what it throws goes
   const handler = agents.protect(() => new Response());
   expect((await handler(new Request("https://tasks.example/mcp"))).status).toBe(401);
   expect(told).toEqual([
-    "key_untrusted key-2 IncomingMessage",
-    "token_expired undefined IncomingMessage",
-    "credentials_missing undefined Request",
+    "key_untrusted key-2 node",
+    "token_expired undefined node",
+    "credentials_missing undefined fetch",
   ]);
   expect(() => agentIdentityAuth(baseUrl, { resource: "https://a.example", onError: 1 as never })).toThrow("onError");
 });
