@@ -1,11 +1,11 @@
 /** One call of the middleware without a framework and without HTTP, and the memory of the cache. */
 
 import { hash } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { Bench } from "tinybench";
 import { agentIdentityAuth, createVerifier } from "../dist/index.js";
 import { directoryOf } from "./contestants/by-hand.js";
-import { answerParent, cpuTime } from "./processes.js";
+import { answerParent, cpuTime, heldBytes } from "./processes.js";
+import { createRequest } from "./request.js";
 
 /** Calls of one sample: one call is too short for the clock. */
 const BATCH = 100;
@@ -52,14 +52,6 @@ async function measureCalls({ trust, hotTokens, badTokens, assertions, time }) {
   return Object.fromEntries(bench.tasks.map(({ name, result }) => [name, (result.latency.p50 / BATCH) * 1000]));
 }
 
-/** What the middleware reads of an `IncomingMessage`. */
-function createRequest(text) {
-  // Through bytes, because a header arrives so: as a new flat string, whose hash no engine has computed yet.
-  const authorization = Buffer.from(text, "latin1").toString("latin1");
-  const rawHeaders = ["Host", "127.0.0.1:3000", "Connection", "keep-alive", "Authorization", authorization];
-  return { headers: { host: "127.0.0.1:3000", connection: "keep-alive", authorization }, rawHeaders };
-}
-
 /** @returns bytes that a remembered token holds, and bytes that each further token adds to a full cache */
 async function measureMemory({ trust, newTokens }) {
   const verifyAll = async (verifier, tokens) => {
@@ -73,13 +65,4 @@ async function measureMemory({ trust, newTokens }) {
   const full = await verifyAll(verifier, newTokens.slice(0, max));
   const flooded = await verifyAll(verifier, newTokens.slice(max));
   return { perToken: (full - before) / max, growth: (flooded - full) / max };
-}
-
-async function heldBytes() {
-  for (let i = 0; i < 3; i++) {
-    globalThis.gc();
-    await delay(20); // what finalizers release goes with the next collection
-  }
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }

@@ -14,6 +14,7 @@ import { createBadTokens, createSigningAgents, signTokens, startBackend } from "
 import { directoryOf, nobody, readAndHideToken, readToken, refuseByHand } from "./contestants/by-hand.js";
 import { answerParent, cpuTime, nodeOf, startChild } from "./processes.js";
 import { table } from "./report.js";
+import { createRequest } from "./request.js";
 import { median } from "./statistics.js";
 
 const CALLS = 20_000;
@@ -151,15 +152,6 @@ function throwError(error) {
 
 function expectError(error) {
   if (!error) throw new Error("a bad token was accepted");
-}
-
-/** What the middleware reads of an `IncomingMessage`. */
-function createRequest(text) {
-  if (text === undefined) return { headers: { host: "127.0.0.1:3000" }, rawHeaders: ["Host", "127.0.0.1:3000"] };
-  // Through bytes, because a header arrives so: as a new flat string, whose hash no engine has computed yet.
-  const authorization = Buffer.from(text, "latin1").toString("latin1");
-  const rawHeaders = ["Host", "127.0.0.1:3000", "Connection", "keep-alive", "Authorization", authorization];
-  return { headers: { host: "127.0.0.1:3000", connection: "keep-alive", authorization }, rawHeaders };
 }
 
 /** @returns CPU µs of one call */

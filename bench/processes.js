@@ -3,6 +3,7 @@
 import { fork } from "node:child_process";
 import { once } from "node:events";
 import { existsSync } from "node:fs";
+import { setTimeout as delay } from "node:timers/promises";
 import { fileURLToPath } from "node:url";
 
 const LONGEST_ANSWER = 180_000; // ms
@@ -54,6 +55,16 @@ export function startChild(module, { node = process.execPath, execArgv = [] } = 
 export function cpuTime() {
   const { user, system } = process.cpuUsage();
   return user + system;
+}
+
+/** @returns bytes that this process holds after a collection; it needs `--expose-gc` */
+export async function heldBytes() {
+  for (let i = 0; i < 3; i++) {
+    globalThis.gc();
+    await delay(20); // what finalizers release goes with the next collection
+  }
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
 }
 
 /** The child's side. */

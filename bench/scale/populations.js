@@ -2,10 +2,10 @@
 
 import { promisify } from "node:util";
 import { sign } from "node:crypto";
-import { setTimeout as delay } from "node:timers/promises";
 import { agentIdentityAuth } from "../../dist/index.js";
 import { createClaims, startBackend } from "../backend.js";
-import { answerParent, cpuTime, startChild } from "../processes.js";
+import { answerParent, cpuTime, heldBytes, startChild } from "../processes.js";
+import { createRequest } from "../request.js";
 import { median } from "../statistics.js";
 
 const CALLERS = 10_000;
@@ -84,10 +84,7 @@ async function measure() {
 function measureCalls(callers, agents, mounts) {
   const samples = [];
   for (let sample = 0; sample < 11; sample++) {
-    const requests = callers.map((text) => {
-      const authorization = Buffer.from(text, "latin1").toString("latin1");
-      return { headers: { host: "x", authorization }, rawHeaders: ["Host", "x", "Authorization", authorization] };
-    });
+    const requests = callers.map(createRequest);
     const startedAt = cpuTime();
     for (const request of requests) {
       for (let mount = 0; mount < mounts; mount++) {
@@ -100,13 +97,4 @@ function measureCalls(callers, agents, mounts) {
     samples.push((cpuTime() - startedAt) / requests.length);
   }
   return median(samples);
-}
-
-async function heldBytes() {
-  for (let i = 0; i < 3; i++) {
-    globalThis.gc();
-    await delay(20);
-  }
-  const { heapUsed, external } = process.memoryUsage();
-  return heapUsed + external;
 }
